@@ -16,8 +16,8 @@
  * - R6  A request id that was answered is answered again with the same reply and not received twice, as long as it is remembered.
  */
 
-declare const messageOf: unique symbol;
-declare const replyOf: unique symbol;
+export declare const messageOf: unique symbol;
+export declare const replyOf: unique symbol;
 
 /** A message that expects no answer. */
 export type Tell<Type extends string, Fields extends object = object> = Readonly<{ type: Type } & Fields>;

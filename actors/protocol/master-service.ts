@@ -1,0 +1,12 @@
+/** What the Master Service is told and asked. */
+
+import type { EndReason, Stage } from "../../src/job/stage.js";
+import type { Ask, Tell } from "../../src/runtime/actor.js";
+
+export type MasterServiceMessage =
+  /** From the Master Orchestrator. */
+  | Tell<"stage-changed", { stage: Stage; reason: EndReason | null; isFinal: boolean }>
+  /** From the State Backend: rows up to this one can be read. */
+  | Tell<"journal-advanced", { commitSeq: number }>
+  /** Where it listens, once it does. */
+  | Ask<"get-address", object, { host: string; port: number }>;

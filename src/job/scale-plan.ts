@@ -1,0 +1,30 @@
+/** What the Scheduler is asked to make so (DLRover's ScalePlan). */
+
+import type { Resources, Role } from "./job-spec.js";
+
+export type NodeLaunch = Readonly<{
+  node: string;
+  role: Role;
+  /** The node's rank within its role, kept by a relaunch. */
+  nodeRank: number;
+  resources: Resources;
+  /** Hosts that must not be chosen (they failed this node before). */
+  avoidHosts: readonly string[];
+}>;
+
+/** Create and remove nodes; an agent that died is started again in place with `restart`. */
+export type ScalePlan = Readonly<{
+  id: string;
+  reason: string;
+  create: readonly NodeLaunch[];
+  remove: readonly string[];
+  restart: readonly string[];
+}>;
+
+/** A host as the Scheduler sees it. */
+export type HostRecord = Readonly<{
+  host: string;
+  address: string;
+  total: Resources;
+  isUp: boolean;
+}>;
