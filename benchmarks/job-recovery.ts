@@ -1,0 +1,93 @@
+/** `kill -9` of a rank, and of the master, in the middle of training: how long until the next step; torchrun in turn for the rank. */
+
+import { type Figure, figureOf } from "./figure.js";
+import { Run, type Step } from "./job-runs.js";
+
+const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5);
+const endless = ["--steps", "100000", "--step-seconds", "0.01"];
+
+/** Kills rank 1 and waits for the first step of a new process of rank 0; null when that never came. */
+export async function killRank(run: Run, timeoutMs: number): Promise<number | null> {
+  const known = new Set(run.steps(0).map((line) => line.pid));
+  const victim = run.steps(1).at(-1)?.pid;
+  if (victim === undefined) throw new Error("rank 1 has not begun");
+  const killedAtMs = Date.now();
+  process.kill(victim, "SIGKILL");
+  const next = await run.firstStep(0, (line) => !known.has(line.pid) && line.step !== "start", timeoutMs);
+  return next ? next.atMs - killedAtMs : null;
+}
+
+export async function hasBegun(run: Run): Promise<void> {
+  const after = (line: Step): boolean => typeof line.step === "number" && line.step >= 3;
+  for (const rank of [0, 1]) if (!(await run.firstStep(rank, after, 60_000))) throw new Error(`no steps within 60 s: ${run.output}`);
+}
+
+async function ranksKilled(): Promise<{ torchrun: number[]; drover: number[]; lost: number }> {
+  const torchrun: number[] = [];
+  let lost = 0;
+  for (let round = 0; round < rounds; round++) {
+    const reference = new Run();
+    reference.torchrun(["--max-restarts", "3"], endless);
+    await hasBegun(reference);
+    const took = await killRank(reference, 15_000);
+    if (took === null) lost++;
+    else torchrun.push(took);
+    await reference.close();
+  }
+  const run = new Run();
+  run.drover(["--max-restarts", "1000", "--keep-warm", "0"], endless);
+  await hasBegun(run);
+  const drover: number[] = [];
+  for (let round = 0; round < rounds * 4; round++) {
+    const took = await killRank(run, 15_000);
+    if (took === null) throw new Error(`kill ${round + 1} never recovered: ${run.output}`);
+    drover.push(took);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  run.command("stop", "bench", "--kill");
+  await run.ended();
+  await run.close();
+  return { torchrun, drover, lost };
+}
+
+/** Milliseconds from the death of the master until the next one answers; and the slowest step meanwhile. */
+async function mastersKilled(): Promise<{ backMs: number[]; slowestStepMs: number }> {
+  const run = new Run();
+  run.drover(["--keep-warm", "0"], endless);
+  await hasBegun(run);
+  const backMs: number[] = [];
+  const pids = new Set(run.steps(0).map((line) => line.pid));
+  for (let round = 0; round < rounds; round++) {
+    const status = JSON.parse(run.command("status", "bench", "--json")) as { master: { pid: number; address: string } };
+    const killedAtMs = Date.now();
+    process.kill(status.master.pid, "SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (;;) {
+      const answer = await fetch(`http://${status.master.address}/readyz`).catch(() => null);
+      if (answer?.ok === true) break;
+      if (Date.now() - killedAtMs > 30_000) throw new Error(`the master did not come back: ${run.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    backMs.push(Date.now() - killedAtMs);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  const lines = run.steps(0);
+  if (lines.some((line) => !pids.has(line.pid))) throw new Error("a rank was restarted when the master died");
+  const times = lines.filter((line) => line.step !== "start").map((line) => line.atMs);
+  const slowestStepMs = Math.max(...times.slice(1).map((at, index) => at - (times[index] ?? at)));
+  run.command("stop", "bench", "--kill");
+  await run.ended();
+  await run.close();
+  return { backMs, slowestStepMs };
+}
+
+export async function run(): Promise<Figure[]> {
+  const ranks = await ranksKilled();
+  const master = await mastersKilled();
+  const name = `torchrun, same script (${ranks.lost} of ${rounds} never came back)`;
+  return [
+    figureOf("kill -9 of a rank → first step of the next incarnation", "ms", ranks.drover, { name, runs: ranks.torchrun }, { atMost: 0.1 }),
+    figureOf("kill -9 of the master → it serves again", "ms", master.backMs, null, { atMost: 1000 }),
+    figureOf("slowest step while the master died", "ms", [master.slowestStepMs], null, { atMost: 1000 }),
+  ];
+}
