@@ -58,17 +58,7 @@ async function mastersKilled(): Promise<{ backMs: number[]; slowestStepMs: numbe
   const backMs: number[] = [];
   const pids = new Set(run.steps(0).map((line) => line.pid));
   for (let round = 0; round < rounds; round++) {
-    const status = JSON.parse(run.command("status", "bench", "--json")) as { master: { pid: number; address: string } };
-    const killedAtMs = Date.now();
-    process.kill(status.master.pid, "SIGKILL");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    for (;;) {
-      const answer = await fetch(`http://${status.master.address}/readyz`).catch(() => null);
-      if (answer?.ok === true) break;
-      if (Date.now() - killedAtMs > 30_000) throw new Error(`the master did not come back: ${run.output}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    backMs.push(Date.now() - killedAtMs);
+    backMs.push(await killMaster(run));
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   const lines = run.steps(0);
@@ -90,4 +80,17 @@ export async function run(): Promise<Figure[]> {
     figureOf("kill -9 of the master → it serves again", "ms", master.backMs, null, { atMost: 1000 }),
     figureOf("slowest step while the master died", "ms", [master.slowestStepMs], null, { atMost: 1000 }),
   ];
+}
+
+/** Kills the master and gives the milliseconds until its successor is ready. */
+export async function killMaster(run: Run): Promise<number> {
+  const { master } = JSON.parse(run.command("status", "bench", "--json")) as { master: { pid: number; address: string } };
+  const killedAtMs = Date.now();
+  process.kill(master.pid, "SIGKILL");
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const answer = await fetch(`http://${master.address}/readyz`).catch(() => null);
+    if (answer?.ok === true) return Date.now() - killedAtMs;
+    if (Date.now() - killedAtMs > 30_000) throw new Error(`the master did not come back within 30 s: ${run.output}`);
+  }
 }
