@@ -31,6 +31,9 @@ export const causesMax = 100;
 const limitMax = 10_000;
 const typesMax = 32;
 
+/** Asked once a query; the rows are then compared by number, in the order of commits (S2 of the schema). */
+const ofActor = "events.actor_id = (SELECT actor_id FROM actors WHERE name = ?)";
+
 type NamedRow = readonly [...EventRow, name: string];
 
 export class JournalReader {
@@ -79,7 +82,7 @@ export class JournalReader {
     const from = isForward ? (query.afterCommitSeq ?? 0) : (query.beforeCommitSeq ?? Number.MAX_SAFE_INTEGER);
     const where = [
       `commit_seq ${isForward ? ">" : "<"} ?`,
-      ...(query.actor === undefined ? [] : ["name = ?"]),
+      ...(query.actor === undefined ? [] : [ofActor]),
       ...(types.length === 0 ? [] : [`type IN (${types.map(() => "?").join()})`]),
     ].join(" AND ");
     const values = [from, ...(query.actor === undefined ? [] : [query.actor]), ...types, limit];
@@ -88,7 +91,7 @@ export class JournalReader {
 
   /** The event of an actor by its number; null when there is none (any more). */
   find(actor: string, seq: number): HistoryEvent | null {
-    return this.#select("name = ? AND seq = ? ORDER BY commit_seq DESC LIMIT 1", [actor, seq])[0] ?? null;
+    return this.#select(`${ofActor} AND seq = ? ORDER BY commit_seq DESC LIMIT 1`, [actor, seq])[0] ?? null;
   }
 
   /** The event and what led to it: effect first, at most `causesMax`, as far as history is kept. Empty when there is no such event. */
@@ -111,7 +114,8 @@ export class JournalReader {
     const { afterCommitSeq = 0, pollMs = 200, signal, ...filter } = options;
     let position = afterCommitSeq;
     let version = -1;
-    while (signal?.aborted !== true && this.#database.open) {
+    const isOver = (): boolean => signal?.aborted === true || !this.#database.open;
+    while (!isOver()) {
       const changed = this.#dataVersion();
       if (changed !== version) {
         version = changed;
@@ -120,7 +124,7 @@ export class JournalReader {
           for (const event of page) {
             position = event.commitSeq;
             yield event;
-            if (signal?.aborted === true || !this.#database.open) return;
+            if (isOver()) return;
           }
         }
         position = Math.max(position, head);
@@ -158,7 +162,7 @@ export class JournalReader {
   }
 
   #select(where: string, values: readonly unknown[]): HistoryEvent[] {
-    const sql = `SELECT ${eventColumns}, name FROM events JOIN actors USING (actor_id) WHERE ${where}`;
+    const sql = `SELECT ${eventColumns}, name FROM events CROSS JOIN actors USING (actor_id) WHERE ${where}`;
     return this.#read(() => this.#database.prepare<unknown[], NamedRow>(sql).raw().all(...values)).map((row) => {
       const [commitSeq, seq, atMs, type, payload, message, from, causeActor, causeSeq, checksum, name] = row;
       return historyEventOf(name, [commitSeq, seq, atMs, type, payload, message, from, causeActor, causeSeq, checksum]);

@@ -2,7 +2,7 @@
  * What a person is told about the job's state file. Owns the codes, and how errors of SQLite and of the file system map to them.
  */
 
-import { accessSync, constants, statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { BoundaryError } from "../base/errors.js";
@@ -80,7 +80,14 @@ export function stateErrorOf(error: unknown, path: string): BoundaryError {
   return stateError("STATE_IO", path, `The job's state file cannot be used: ${text}${code === "" ? "" : ` (${code})`}.`, error);
 }
 
+/** The folder that the file is in, or the nearest one above it that is there already. */
+export function nearestFolder(path: string): string {
+  let folder = dirname(path);
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}
+
 function roomBytes(path: string): number {
-  const room = statfsSync(dirname(path));
+  const room = statfsSync(nearestFolder(path));
   return room.bavail * room.bsize;
 }

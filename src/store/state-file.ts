@@ -10,7 +10,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSy
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
-import { errorCodeOf, isWritable, stateError, stateErrorOf } from "./state-errors.js";
+import { errorCodeOf, isWritable, nearestFolder, stateError, stateErrorOf } from "./state-errors.js";
 import { migrate, schemaVersionNewest, schemaVersionOf, stateApplicationId } from "./state-schema.js";
 import { takeWriterLock } from "./writer-lock.js";
 
@@ -32,10 +32,10 @@ const writersKept = 100;
 export function openStateFile(path: string, durability: Durability, lockWaitMs: number): StateFile {
   let release = (): void => undefined;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    if (!isWritable(dirname(path)) || (existsSync(path) && !isWritable(path))) {
+    if (!isWritable(nearestFolder(path)) || (existsSync(path) && !isWritable(path))) {
       throw stateError("STATE_READ_ONLY", path, "The job's state cannot be written: its folder or file is read-only.");
     }
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const lock = takeWriterLock(path, lockWaitMs);
     if (lock === null) throw stateError("STATE_LOCKED", path, `The job is being run by another master${lastWriterOf(path)}.`);
     release = lock.release; // F1
