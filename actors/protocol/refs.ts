@@ -1,6 +1,7 @@
 /** Where the eight components are reached, and the table of who is who. */
 
 import { type ActorRef, actorRef } from "../../src/runtime/actor.js";
+import type { JournalMessage } from "../../src/store/journal-messages.js";
 import type { DiagnosisMasterMessage } from "./diagnosis-master.js";
 import type { JobAutoScalerMessage } from "./job-auto-scaler.js";
 import type { JobManagerMessage } from "./job-manager.js";
@@ -16,3 +17,4 @@ export const jobAutoScaler: ActorRef<JobAutoScalerMessage> = actorRef("job-auto-
 export const taskManager: ActorRef<TaskManagerMessage> = actorRef("task-manager");
 export const diagnosisMaster: ActorRef<DiagnosisMasterMessage> = actorRef("diagnosis-master");
 export const scheduler: ActorRef<SchedulerMessage> = actorRef("scheduler");
+export const stateBackend: ActorRef<JournalMessage> = actorRef("state-backend");

@@ -59,6 +59,11 @@ export type HistoryFilter = Readonly<{
 export type HistoryQuery = HistoryFilter &
   Readonly<{ order: "oldest-first"; afterCommitSeq?: number } | { order: "newest-first"; beforeCommitSeq?: number }>;
 
+/** What `read-history` gives; `commitSeq` is the newest position when it was read. */
+export type HistoryPage =
+  | Readonly<{ events: readonly HistoryEvent[]; commitSeq: number }>
+  | Readonly<{ ok: false; code: string; message: string }>;
+
 /** What `inspect` shows of the store. */
 export type StoreInspection = Readonly<{
   path: string;
@@ -83,12 +88,13 @@ export type JournalMessage =
   | Ask<"append", { actor: string; events: readonly StoredEvent[] }, JournalOutcome>
   | Ask<"save-snapshot", { actor: string; snapshot: StoredSnapshot }, JournalOutcome>
   | Ask<"load", { actor: string }, ActorHistory | JournalRefusal>
-  | Ask<"read-history", { query: HistoryQuery }, Readonly<{ events: readonly HistoryEvent[]; commitSeq: number }>>
+  /** Refused with HISTORY_QUERY for a query out of its bounds, and with STATE_DAMAGED or STATE_IO for a file that cannot be read. */
+  | Ask<"read-history", { query: HistoryQuery }, HistoryPage>
   | Ask<"inspect", object, StoreInspection>
   /**
    * From now on `subscriber` is told `journal-advanced` and `journal-paused`. Sent again it changes nothing. It ends when the
    * subscriber stops, or the State Backend restarts: who must not miss that monitors the State Backend and subscribes again.
    * Refused (`ok: false`) beyond 64 subscribers.
    */
-  | Ask<"subscribe", { subscriber: SubscriberRef }, { ok: true; commitSeq: number } | { ok: false; code: "TOO_MANY_SUBSCRIBERS"; message: string }>
+  | Ask<"subscribe", { subscriber: SubscriberRef }, { ok: true } | { ok: false; code: "TOO_MANY_SUBSCRIBERS"; message: string }>
   | Tell<"unsubscribe", { subscriber: SubscriberRef }>;

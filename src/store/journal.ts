@@ -18,7 +18,7 @@ export type StoredSnapshot = Readonly<{ seq: number; version: number; state: unk
 export type ActorHistory = Readonly<{ snapshot?: StoredSnapshot; events: readonly StoredEvent[] }>;
 
 export interface Journal {
-  /** Newest intact snapshot of the actor and every event after it. */
+  /** Newest intact snapshot of the actor and every event after it; causes may be left out, for replay does not need them. */
   load(actor: string): Promise<ActorHistory>;
   /**
    * Resolves when the events are durable, in the order of the calls. Waits while the disk is full. Rejects with `JOURNAL_GAP`

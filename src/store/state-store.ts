@@ -11,7 +11,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ActorHistory, StoredEvent, StoredSnapshot } from "./journal.js";
 import type { JournalOutcome, JournalRefusal, JournalRefusalCode } from "./journal-messages.js";
-import { type EncodedEvent, EventTable, isIntact, storedEventOf } from "./event-table.js";
+import { type EncodedEvent, EventTable, isIntact, replayedEventOf, storedEventOf } from "./event-table.js";
 import { checksumOfText, decodePayload, encodePayload } from "./row-codec.js";
 import { SnapshotTable } from "./snapshot-table.js";
 import { stateError } from "./state-errors.js";
@@ -120,7 +120,7 @@ export class StateStore {
 
   /**
    * The newest intact snapshot of the actor and every event after it. `onDamagedSnapshot` hears of one that had to be passed over.
-   * Throws STATE_DAMAGED when the history cannot be read without a hole.
+   * Events come without their causes, which replay does not need. Throws STATE_DAMAGED when the history cannot be read without a hole.
    */
   load(actor: string, onDamagedSnapshot: (seq: number) => void): ActorHistory {
     const head = this.#heads.get(actor);
@@ -239,10 +239,11 @@ export class StateStore {
     let expected = seq;
     const events = this.#events.after(head.actorId, seq, commitSeq).map((row) => {
       expected++;
-      if (row[1] !== expected || !isIntact(row, head.nameChecksum)) {
+      const event = replayedEventOf(row, head.nameChecksum);
+      if (event?.seq !== expected) {
         throw stateError("STATE_DAMAGED", this.path, `Event ${expected} of ${actor} is missing or damaged; its state cannot be recovered.`);
       }
-      return storedEventOf(row);
+      return event;
     });
     if (expected !== head.seq) {
       throw stateError("STATE_DAMAGED", this.path, `The events of ${actor} end at ${head.seq}, its snapshot or events at ${expected}.`);

@@ -5,7 +5,7 @@ import { BoundaryError } from "../../src/base/errors.js";
 import { JournalReader } from "../../src/store/journal-reader.js";
 import { type JournalNotice, SqliteJournal } from "../../src/store/sqlite-journal.js";
 import { SmallDisk } from "../fixtures/small-disk.js";
-import { countedEvents, freshStatePath, removeStateFolders } from "../fixtures/state-folder.js";
+import { countedEvents, freshStatePath, removeStateFolders, replayedEvents } from "../fixtures/state-folder.js";
 
 describe("the journal on a real small disk", () => {
   let disk: SmallDisk;
@@ -48,7 +48,7 @@ describe("the journal on a real small disk", () => {
     disk.free();
     await Promise.all([first, second, third, snapshot]);
     expect(acknowledged).to.deep.equal(["first", "second", "third"]);
-    expect((await loaded).events).to.deep.equal(countedEvents(1, 1));
+    expect((await loaded).events).to.deep.equal(replayedEvents(1, 1));
     expect(reader.headCommitSeq()).to.equal(4_003);
     reader.close();
     expect(notices.map(({ type }) => type)).to.deep.equal(["committed", "paused", "resumed", "committed"]);
@@ -98,7 +98,7 @@ describe("the journal on a real small disk", () => {
     expectError(() => SqliteJournal.open({ path }), "STATE_DISK_FULL");
     disk.free();
     const again = SqliteJournal.open({ path, lockWaitMs: 0 });
-    expect((await again.load("a")).events).to.deep.equal(countedEvents(1, 100));
+    expect((await again.load("a")).events).to.deep.equal(replayedEvents(1, 100));
     await again.close();
   });
 

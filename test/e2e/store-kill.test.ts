@@ -7,7 +7,7 @@ import { expect } from "chai";
 import { JournalReader } from "../../src/store/journal-reader.js";
 import type { HistoryEvent } from "../../src/store/journal-messages.js";
 import { SqliteJournal } from "../../src/store/sqlite-journal.js";
-import { countedEvents, freshStatePath, removeStateFolders } from "../fixtures/state-folder.js";
+import { countedEvents, freshStatePath, removeStateFolders, replayedEvents } from "../fixtures/state-folder.js";
 import { writerActors } from "./store-writer.js";
 
 const writerModule = fileURLToPath(new URL("./store-writer.js", import.meta.url));
@@ -37,7 +37,7 @@ describe("the journal under kill -9", () => {
     for (const actor of writerActors) {
       const { snapshot, events } = await journal.load(actor);
       const from = (snapshot?.seq ?? 0) + 1;
-      expect(events).to.deep.equal(countedEvents(from, from + events.length - 1));
+      expect(events).to.deep.equal(replayedEvents(from, from + events.length - 1));
       expect(from + events.length - 1).to.be.at.least(acknowledged.get(actor) ?? 0);
     }
     await journal.close();

@@ -6,7 +6,7 @@ import { JournalReader } from "../../src/store/journal-reader.js";
 import { encodePayload, checksumOf, checksumOfText } from "../../src/store/row-codec.js";
 import { SqliteJournal } from "../../src/store/sqlite-journal.js";
 import { schemaVersionNewest, stateApplicationId } from "../../src/store/state-schema.js";
-import { countedEvents, freshStatePath, removeStateFolders } from "../fixtures/state-folder.js";
+import { countedEvents, freshStatePath, removeStateFolders, replayedEvents } from "../fixtures/state-folder.js";
 
 /** The schema as version 1 wrote it: frozen here, so that an edited step is seen. */
 const schemaOfVersion1 = `
@@ -44,7 +44,7 @@ describe("opening the state file", () => {
     const path = freshStatePath();
     fileOfVersion1(path);
     const journal = SqliteJournal.open({ path });
-    expect((await journal.load("a")).events).to.deep.equal(countedEvents(1, 3));
+    expect((await journal.load("a")).events).to.deep.equal(replayedEvents(1, 3));
     await journal.append("a", countedEvents(4, 4));
     await journal.close();
     const database = new Database(path, { readonly: true });
