@@ -1,0 +1,125 @@
+/**
+ * The State Backend's hands: the one place where its commands meet the SQLite file.
+ *
+ * What comes of a command is told to the actor as a `StatePortReport`, in the order of the commands; the simulator has a port with
+ * the same commands and reports over a disk of its own. A file that fails for good fails the actor (G3): its supervisor opens it
+ * afresh.
+ */
+
+import type { ActorPort, PortContext, Tell } from "../runtime/actor.js";
+import type { ActorHistory } from "./journal.js";
+import { JournalReader } from "./journal-reader.js";
+import type { HistoryPage, HistoryQuery, JournalOutcome, JournalRefusal, PauseReason, StoreInspection } from "./journal-messages.js";
+import { type JournalNotice, SqliteJournal } from "./sqlite-journal.js";
+import { BoundaryError } from "../base/errors.js";
+import type { Operation, StoreOptions } from "./state-store.js";
+
+export type StatePortCommand =
+  /** Write these in one transaction, with whatever else waits. */
+  | Readonly<{ type: "write"; batch: number; operations: readonly Operation[] }>
+  | Readonly<{ type: "load"; request: number; actor: string }>
+  | Readonly<{ type: "read-history"; request: number; query: HistoryQuery }>
+  | Readonly<{ type: "inspect"; request: number }>;
+
+export type StatePortReport =
+  | Tell<"batch-written", { batch: number; outcomes: readonly JournalOutcome[]; commitSeq: number }>
+  | Tell<"request-done", { request: number; reply: ActorHistory | JournalRefusal | HistoryPage | StoreInspection }>
+  | Tell<"acknowledgements-paused", { reason: PauseReason | null }>;
+
+/** Opens the state file; throws what `SqliteJournal.open` throws. */
+export function openStatePort(options: StoreOptions, ctx: PortContext<StatePortReport>): ActorPort<StatePortCommand> {
+  return new StatePort(options, ctx);
+}
+
+class StatePort implements ActorPort<StatePortCommand> {
+  readonly #ctx: PortContext<StatePortReport>;
+  readonly #journal: SqliteJournal;
+  #reader: JournalReader | null = null;
+
+  constructor(options: StoreOptions, ctx: PortContext<StatePortReport>) {
+    this.#ctx = ctx;
+    this.#journal = SqliteJournal.open({ ...options, onNotice: (notice) => this.#hear(notice) });
+    ctx.log("info", "state file opened", { path: options.path, commitSeq: this.#journal.commitSeq });
+  }
+
+  perform(command: StatePortCommand): void {
+    switch (command.type) {
+      case "write":
+        void this.#write(command.batch, command.operations);
+        break;
+      case "load":
+        void this.#load(command.request, command.actor);
+        break;
+      case "read-history":
+        this.#done(command.request, this.#readHistory(command.query));
+        break;
+      case "inspect":
+        this.#done(command.request, this.#journal.inspect());
+        break;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#reader?.close();
+    await this.#journal.close();
+  }
+
+  async #write(batch: number, operations: readonly Operation[]): Promise<void> {
+    try {
+      const outcomes = await Promise.all(operations.map((operation) => this.#journal.submit(operation)));
+      this.#report({ type: "batch-written", batch, outcomes, commitSeq: this.#journal.commitSeq });
+    } catch (error) {
+      this.#ctx.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  async #load(request: number, actor: string): Promise<void> {
+    try {
+      this.#done(request, await this.#journal.load(actor));
+    } catch (error) {
+      if (error instanceof BoundaryError && (error.code === "STATE_DAMAGED" || error.code === "JOURNAL_CLOSED")) {
+        this.#done(request, { ok: false, code: error.code, message: error.message });
+      } else this.#ctx.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #readHistory(query: HistoryQuery): HistoryPage {
+    try {
+      this.#reader ??= new JournalReader(this.#journal.inspect().path);
+      return { events: this.#reader.read(query), commitSeq: this.#journal.commitSeq };
+    } catch (error) {
+      if (error instanceof BoundaryError) return { ok: false, code: error.code, message: error.message };
+      throw error;
+    }
+  }
+
+  #hear(notice: JournalNotice): void {
+    switch (notice.type) {
+      case "committed":
+        break;
+      case "paused":
+        this.#ctx.log("warn", "acknowledgements wait", { reason: notice.reason, pendingEvents: notice.pendingEvents });
+        this.#report({ type: "acknowledgements-paused", reason: notice.reason });
+        break;
+      case "resumed":
+        this.#ctx.log("info", "acknowledgements go on", { pausedMs: notice.pausedMs });
+        this.#report({ type: "acknowledgements-paused", reason: null });
+        break;
+      case "snapshot-damaged":
+        this.#ctx.log("warn", "a damaged snapshot was passed over", { actor: notice.actor, seq: notice.seq });
+        break;
+      case "failed":
+        this.#ctx.fail(notice.error);
+        break;
+    }
+  }
+
+  #done(request: number, reply: Extract<StatePortReport, { type: "request-done" }>["reply"]): void {
+    this.#report({ type: "request-done", request, reply });
+  }
+
+  /** In the control lane: an acknowledgement does not queue behind new appends. */
+  #report(report: StatePortReport): void {
+    this.#ctx.tell(this.#ctx.self, report, { isControl: true });
+  }
+}
