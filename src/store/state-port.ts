@@ -1,8 +1,8 @@
 /**
  * The State Backend's hands: the one place where its commands meet the SQLite file.
  *
- * What comes of a command is told to the actor as a `StatePortReport`, in the order of the commands; the simulator has a port with
- * the same commands and reports over a disk of its own. A file that fails for good fails the actor (G3): its supervisor opens it
+ * What comes of a command is told to the actor as a `StatePortReport`, once a command and in no promised order; the simulator has a
+ * port with the same commands and reports over a disk of its own. A file that fails for good fails the actor (G3): its supervisor opens it
  * afresh.
  */
 

@@ -141,6 +141,16 @@ describe("the SQLite journal", () => {
     await second.append("a", countedEvents(6, 6));
   });
 
+  it("says STATE_DAMAGED when the events end before the snapshot", async () => {
+    const path = freshStatePath();
+    const first = journalAt(path);
+    await first.append("a", countedEvents(1, 5));
+    await first.saveSnapshot("a", { seq: 5, version: 1, state: 5 });
+    await first.close();
+    damage(path, "DELETE FROM events WHERE seq > 3");
+    expect(await codeOf(journalAt(path).load("a"))).to.equal("STATE_DAMAGED");
+  });
+
   it("keeps the newest events of each type as history, and all that recovery needs (T4)", async () => {
     const path = freshStatePath();
     const journal = journalAt(path, { historyEventsMax: 100 });
@@ -198,8 +208,10 @@ describe("the SQLite journal", () => {
     const journal = journalAt(path, { onNotice: (notice) => notices.push(notice) });
     const other = new Database(path);
     other.exec("BEGIN IMMEDIATE");
+    const loaded = journal.load("a");
     const waiting = journal.append("a", countedEvents(1, 1));
     while (journal.paused === null) await new Promise(setImmediate);
+    expect(await loaded, "a load does not wait for what was asked after it").to.deep.equal({ events: [] });
     expect(journal.inspect()).to.include({ paused: "file-locked", pendingEvents: 1, commitSeq: 0 });
     other.close();
     await waiting;
