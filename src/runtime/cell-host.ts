@@ -1,0 +1,37 @@
+/** What an actor cell needs of the place that hosts it: a thread, the caller's thread, or the simulator. */
+
+import type { Journal } from "../store/journal.js";
+import type { ActorDefinition, ActorPort, ActorRef, AskOptions, AskOutcome, Cause, ExitReason, PortContext, Typed } from "./actor.js";
+import type { ErrorData } from "./envelope.js";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** One line for the log of the process. */
+export type LogLine = Readonly<{ level: LogLevel; actor: string; text: string; fields: Readonly<Record<string, unknown>> }>;
+
+export interface CellHost {
+  now(): number;
+  random(): number;
+  /** Runs `call` after `delayMs`; gives what ends it. */
+  setTimer(delayMs: number, call: () => void): () => void;
+  /** Runs `call` soon, after what is running now. */
+  defer(call: () => void): void;
+  readonly journal: Journal | null;
+  log(line: LogLine): void;
+  sendTell(from: string, to: string, message: Typed, isControl: boolean, cause: Cause | null): void;
+  sendAsk(to: string, message: Typed, options: AskOptions, cause: Cause | null, settle: (outcome: AskOutcome<unknown>) => void): void;
+  sendReply(host: number, askId: number, reply: unknown): void;
+  /** Ends an ask without an answer of the actor. */
+  failAsk(host: number, askId: number, code: "ACTOR_FAILED" | "ACTOR_NOT_FOUND", message: string, error: ErrorData | null): void;
+  monitor(target: string, watcher: string, onDown: (reason: ExitReason) => void): void;
+  /** A port that stands in for the definition's own (tests, simulator), or null. */
+  portFor(actor: string, context: PortContext<Typed>): ActorPort<unknown> | null;
+  portContext(actor: string): PortContext<Typed>;
+  /** The actor failed; it will get no more messages. Called once. */
+  cellFailed(actor: string, reason: ExitReason, error: ErrorData): void;
+  deadLetter(to: string, message: Typed, why: string): void;
+}
+
+/** The definition as a host handles it: types of state and messages are the actor's own business. */
+export type AnyDefinition = ActorDefinition<unknown, Typed, Typed, unknown, unknown>;
+export type AnyRef = ActorRef<Typed>;

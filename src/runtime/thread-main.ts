@@ -1,0 +1,52 @@
+/** The first code of every worker thread: one `Host`, governed through `ThreadControl`. */
+
+import { parentPort, workerData } from "node:worker_threads";
+import * as Comlink from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import { ActorJournal } from "./actor-journal.js";
+import type { AnyDefinition } from "./cell-host.js";
+import { systemClock } from "./clock.js";
+import { Host } from "./host.js";
+import { PortLink } from "./port-link.js";
+import type { ThreadControl, ThreadData, ThreadEvent } from "./thread-control.js";
+
+const { host: index, events } = workerData as ThreadData;
+const tell = (event: ThreadEvent): void => events.postMessage(event);
+
+const host = new Host({
+  index,
+  clock: systemClock,
+  random: Math.random,
+  log: (line) => tell({ kind: "log", line }),
+  onFailed: (actor, reason, error) => tell({ kind: "failed", actor, reason, error }),
+});
+
+const control: ThreadControl = {
+  warm: async (modules) => void (await Promise.all(modules.map((module) => import(module) as Promise<unknown>))),
+  connect: (peer, port) => host.connect(peer, new PortLink(port, (envelope) => host.receive(envelope))),
+  useJournal: (actor) => {
+    host.journal = new ActorJournal(actor, (message) => host.ask(actor, message, { deadlineMs: 3_600_000, isIdempotent: true }));
+  },
+  place: (id, peer) => host.place(id, peer),
+  lose: (ids, reason, isComingBack) => host.lose(ids, reason, isComingBack),
+  start: async ({ id, module, name, options, capacity }) => {
+    await host.startActor(id, await definitionOf(module, name), options, capacity ?? undefined);
+  },
+  stop: (id) => host.stopActor(id),
+  inspect: () => ({ cells: host.inspect(), counters: host.counters() }),
+  ping: () => undefined,
+};
+
+async function definitionOf(module: string, name: string): Promise<AnyDefinition> {
+  const exports = (await import(module)) as Record<string, unknown>;
+  const found = Object.values(exports).find((value): value is AnyDefinition => isDefinition(value) && value.name === name);
+  if (!found) throw new Error(`${module} exports no actor definition named ${name}`);
+  return found;
+}
+
+function isDefinition(value: unknown): value is AnyDefinition {
+  return typeof value === "object" && value !== null && "receive" in value && "apply" in value && "name" in value;
+}
+
+if (!parentPort) throw new Error("thread-main runs in worker threads only");
+Comlink.expose(control, nodeEndpoint(parentPort));

@@ -1,0 +1,170 @@
+/**
+ * All threads of one actor system, and the table of who lives where.
+ *
+ * - T1  Every pair of hosts has a port of its own; messages never go by way of the main thread.
+ * - T2  An actor's place is known to every host before any message can ask for it: until then messages to it are parked.
+ * - T3  One spare thread is warm: joined to all others, with every known module loaded.
+ * - T4  A thread that does not answer its probe is ended; its actors are lost to all hosts at once.
+ */
+
+import type { ExitReason } from "./actor.js";
+import type { Host } from "./host.js";
+import { PortLink } from "./port-link.js";
+import type { ChildSpec } from "./supervision.js";
+import { Thread } from "./thread.js";
+import type { ThreadEvent } from "./thread-control.js";
+
+export type ThreadsOptions = Readonly<{
+  host: Host;
+  /** Threads that actors with `placement: "shared"` share. */
+  sharedThreads: number;
+  heapMiB: number;
+  probe: Readonly<{ everyMs: number; deadlineMs: number }>;
+  journal: string | null;
+  onEvent: (event: ThreadEvent) => void;
+  /** A thread went and these actors with it. */
+  onLost: (actors: readonly string[], reason: ExitReason) => void;
+}>;
+
+export class Threads {
+  readonly #options: ThreadsOptions;
+  readonly #threads = new Map<number, Thread>();
+  readonly #shared: Thread[] = [];
+  readonly #modules = new Set<string>();
+  #spare: Thread | null = null;
+  #lastIndex = 0;
+  #nextShared = 0;
+  #probeTimer: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  constructor(options: ThreadsOptions) {
+    this.#options = options;
+  }
+
+  all(): readonly Thread[] {
+    return [...this.#threads.values()];
+  }
+
+  threadOf(actor: string): Thread | undefined {
+    return this.all().find((thread) => thread.actors.has(actor));
+  }
+
+  /** Starts the actor in a thread as its spec says. The place is told to all hosts once it answers (T2). */
+  async start(spec: ChildSpec): Promise<void> {
+    const { module, name } = spec.definition;
+    this.#modules.add(module);
+    const thread = spec.placement === "shared" ? this.#sharedThread() : this.#ownThread(spec.heapMiB ?? this.#options.heapMiB);
+    thread.actors.add(spec.id);
+    await thread.control.start({ id: spec.id, module, name, options: spec.options, capacity: spec.mailboxCapacity ?? null });
+    this.place(spec.id, thread.index);
+    this.#watch();
+  }
+
+  /** Tells every host where the actor lives. */
+  place(id: string, index: number): void {
+    this.#options.host.place(id, index);
+    for (const thread of this.all()) if (thread.index !== index) thread.send((control) => control.place(id, index));
+  }
+
+  /** Tells every host that actors are gone, or will be back (then messages wait for them). */
+  lose(ids: readonly string[], reason: ExitReason, isComingBack: boolean): void {
+    this.#options.host.lose(ids, reason, isComingBack);
+    for (const thread of this.all()) thread.send((control) => control.lose(ids, reason, isComingBack));
+  }
+
+  /** Ends an actor. A thread of its own is cut off after `shutdownMs`; either way the thread ends with it. */
+  async stop(spec: ChildSpec): Promise<void> {
+    const thread = this.threadOf(spec.id);
+    if (!thread) return;
+    thread.actors.delete(spec.id);
+    const shutdownMs = spec.shutdownMs ?? 5_000;
+    await within(shutdownMs, thread.control.stop(spec.id));
+    if (spec.placement === "thread") await this.#end(thread);
+  }
+
+  /** Forgets a thread whose actor failed, and ends it. */
+  async discard(actor: string): Promise<void> {
+    const thread = this.threadOf(actor);
+    thread?.actors.delete(actor);
+    if (thread && !this.#shared.includes(thread)) await this.#end(thread);
+  }
+
+  async #end(thread: Thread): Promise<void> {
+    this.#threads.delete(thread.index);
+    await thread.end();
+  }
+
+  /** Keeps a spare thread ready (T3). */
+  keepSpare(): void {
+    if (this.#isClosed || this.#spare) return;
+    const spare = this.#open(this.#options.heapMiB);
+    this.#spare = spare;
+    spare.send((control) => control.warm([...this.#modules]));
+  }
+
+  #ownThread(heapMiB: number): Thread {
+    const spare = this.#spare;
+    if (!spare || spare.heapMiB !== heapMiB) return this.#open(heapMiB);
+    this.#spare = null;
+    return spare;
+  }
+
+  #sharedThread(): Thread {
+    const index = this.#nextShared++ % this.#options.sharedThreads;
+    return (this.#shared[index] ??= this.#open(this.#options.heapMiB));
+  }
+
+  #open(heapMiB: number): Thread {
+    const index = ++this.#lastIndex;
+    const { host, journal, onEvent } = this.#options;
+    const thread: Thread = new Thread({ index, heapMiB, onEvent, onGone: (reason) => this.#gone(thread, reason) });
+    host.connect(index, new PortLink(thread.openPort(host.index), (envelope) => host.receive(envelope)));
+    for (const other of this.all()) other.connect(index, thread.openPort(other.index)); // T1
+    for (const [id, place] of host.places()) {
+      if (place === null) thread.send((control) => control.lose([id], { kind: "shutdown" }, true));
+      else thread.send((control) => control.place(id, place));
+    }
+    if (journal !== null) thread.send((control) => control.useJournal(journal));
+    this.#threads.set(index, thread);
+    return thread;
+  }
+
+  #gone(thread: Thread, reason: ExitReason): void {
+    this.#threads.delete(thread.index);
+    if (this.#spare === thread) this.#spare = null;
+    const shared = this.#shared.indexOf(thread);
+    if (shared >= 0) this.#shared.splice(shared, 1);
+    if (thread.actors.size > 0) this.#options.onLost([...thread.actors], reason);
+  }
+
+  /** Probes every thread in turn (T4). */
+  #watch(): void {
+    if (this.#probeTimer || this.#isClosed) return;
+    const { everyMs, deadlineMs } = this.#options.probe;
+    this.#probeTimer = setInterval(() => {
+      for (const thread of this.all()) {
+        void thread.isResponsive(deadlineMs).then((isWell) => {
+          const message = `the event loop did not answer within ${deadlineMs} ms`;
+          if (!isWell && this.#threads.has(thread.index)) thread.terminate({ kind: "unresponsive", message });
+        });
+      }
+    }, everyMs);
+    this.#probeTimer.unref();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#probeTimer) clearInterval(this.#probeTimer);
+    const threads = this.all();
+    this.#threads.clear();
+    await Promise.all(threads.map((thread) => thread.end()));
+  }
+}
+
+/** Waits for a call, but not for longer than `ms`; an error of the call ends the waiting too. */
+async function within(ms: number, call: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([call.catch(() => undefined), patience]);
+  clearTimeout(timer);
+}
