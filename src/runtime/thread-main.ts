@@ -22,7 +22,9 @@ const host = new Host({
 });
 
 const control: ThreadControl = {
-  warm: async (modules) => void (await Promise.all(modules.map((module) => import(module) as Promise<unknown>))),
+  warm: async (modules) => {
+    await Promise.all(modules.map((module) => import(module) as Promise<unknown>));
+  },
   connect: (peer, port) => host.connect(peer, new PortLink(port, (envelope) => host.receive(envelope))),
   useJournal: (actor) => {
     host.journal = new ActorJournal(actor, (message) => host.ask(actor, message, { deadlineMs: 3_600_000, isIdempotent: true }));
