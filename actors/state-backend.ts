@@ -1,12 +1,14 @@
 /**
  * The State Backend: the one writer of the job's SQLite file, on behalf of every durable actor.
  *
- * Owns who waits for what, and who is told of new events. The file is behind its port (src/store/state-port.ts). It has no durable
- * state of its own: an ask that it had not answered when it was restarted is sent again by the asker, appends being idempotent (J2).
+ * Owns who waits for what, and who is told of new events. The file is behind its port (src/store/state-port.ts). It has
+ * no durable state of its own: an ask that it had not answered when it was restarted is sent again by the asker,
+ * appends being idempotent (J2).
  *
  * - B1  All appends and snapshots of one batch of messages go to the port as one group, hence into one transaction.
  * - B2  An append is answered only with what the port reported of it.
- * - B3  Subscribers are told that the journal has advanced at most every `announceEveryMs`, and always of the last advance.
+ * - B3  Subscribers are told that the journal has advanced at most every `announceEveryMs`, and always of the last
+ *       advance.
  */
 
 import { type ActorContext, defineActor, type ReplyHandle, type Tell } from "../src/runtime/actor.js";
@@ -17,10 +19,7 @@ import type { Operation, StoreOptions } from "../src/store/state-store.js";
 export type StateBackendOptions = StoreOptions;
 
 export type StateBackendMessage =
-  | JournalMessage
-  | StatePortReport
-  | Tell<"announce">
-  | Tell<"subscriber-stopped", { subscriber: string }>;
+  JournalMessage | StatePortReport | Tell<"announce"> | Tell<"subscriber-stopped", { subscriber: string }>;
 
 /** Further subscribers are refused with TOO_MANY_SUBSCRIBERS. */
 export const subscribersMax = 64;
@@ -47,7 +46,13 @@ export type StateBackendState = {
 
 type Context = ActorContext<StateBackendMessage, never>;
 
-export const stateBackend = defineActor<StateBackendState, StateBackendMessage, never, StateBackendOptions, StatePortCommand>({
+export const stateBackend = defineActor<
+  StateBackendState,
+  StateBackendMessage,
+  never,
+  StateBackendOptions,
+  StatePortCommand
+>({
   name: "state-backend",
   module: import.meta.url,
   init: () => ({
@@ -106,7 +111,8 @@ export const stateBackend = defineActor<StateBackendState, StateBackendMessage, 
       }
       case "acknowledgements-paused":
         state.paused = message.reason;
-        for (const subscriber of state.subscribers.values()) ctx.tell(subscriber, { type: "journal-paused", reason: message.reason });
+        for (const subscriber of state.subscribers.values())
+          ctx.tell(subscriber, { type: "journal-paused", reason: message.reason });
         break;
       case "announce":
         state.isAnnouncing = false;
@@ -130,7 +136,11 @@ function flush(state: StateBackendState["volatile"], ctx: Context): void {
   ctx.perform(command);
 }
 
-function request(state: StateBackendState["volatile"], ctx: Context, toCommand: (number: number) => StatePortCommand): void {
+function request(
+  state: StateBackendState["volatile"],
+  ctx: Context,
+  toCommand: (number: number) => StatePortCommand,
+): void {
   const number = state.nextNumber++;
   state.requests.set(number, ctx.deferReply());
   ctx.perform(toCommand(number));
@@ -153,7 +163,8 @@ function announce(state: StateBackendState["volatile"], ctx: Context): void {
   if (state.isAnnouncing || state.commitSeq === state.announcedSeq) return;
   state.announcedSeq = state.commitSeq;
   if (state.subscribers.size === 0) return;
-  for (const subscriber of state.subscribers.values()) ctx.tell(subscriber, { type: "journal-advanced", commitSeq: state.commitSeq });
+  for (const subscriber of state.subscribers.values())
+    ctx.tell(subscriber, { type: "journal-advanced", commitSeq: state.commitSeq });
   state.isAnnouncing = true;
   ctx.after(announceEveryMs, "announce", { type: "announce" });
 }

@@ -1,6 +1,7 @@
 /**
- * Durable events a second with 64 actors' worth in flight: each of 64 writers waits for the acknowledgement of its event before it
- * makes the next. Reference: the same rows, made beforehand, put into SQLite in one fsynced transaction of 64 after another.
+ * Durable events a second with 64 actors' worth in flight: each of 64 writers waits for the acknowledgement of its
+ * event before it makes the next. Reference: the same rows, made beforehand, put into SQLite in one fsynced transaction
+ * of 64 after another.
  *
  * Not measured: a disk that is shared with a busy program, and whether the disk keeps what it was told to flush.
  */
@@ -40,8 +41,8 @@ function plainRate(path: string): number {
   const database = new Database(path);
   database.pragma("journal_mode = WAL");
   database.pragma("synchronous = FULL");
-  database.exec(`CREATE TABLE events(commit_seq INTEGER PRIMARY KEY, actor_id INTEGER, seq INTEGER, at_ms REAL, type TEXT, payload BLOB,
-    cause_message TEXT, cause_from TEXT, cause_actor TEXT, cause_seq INTEGER, checksum INTEGER) STRICT`);
+  database.exec(`CREATE TABLE events(commit_seq INTEGER PRIMARY KEY, actor_id INTEGER, seq INTEGER, at_ms REAL,
+    type TEXT, payload BLOB, cause_message TEXT, cause_from TEXT, cause_actor TEXT, cause_seq INTEGER, checksum INTEGER) STRICT`);
   const insert = database.prepare("INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?,?)");
   const [begin, commit] = [database.prepare("BEGIN IMMEDIATE"), database.prepare("COMMIT")];
   const rows = Array.from({ length: writers }, (_, writer) => {
@@ -53,7 +54,19 @@ function plainRate(path: string): number {
   for (let seq = 1; seq <= eventsPerWriter; seq++) {
     begin.run();
     for (const [writer, { type, payload, cause }] of rows.entries()) {
-      insert.run(++commitSeq, writer, seq, 1_700_000_000_000 + seq, type, payload, cause?.message, cause?.from, null, null, 12_345);
+      insert.run(
+        ++commitSeq,
+        writer,
+        seq,
+        1_700_000_000_000 + seq,
+        type,
+        payload,
+        cause?.message,
+        cause?.from,
+        null,
+        null,
+        12_345,
+      );
     }
     commit.run();
   }

@@ -33,7 +33,13 @@ export const eventColumns =
   "commit_seq, seq, at_ms, type, payload, cause_message, cause_from, cause_actor, cause_seq, checksum";
 
 /** What groups of events there are: one line an actor and type. */
-export type EventGroup = Readonly<{ actorId: number; type: string; count: number; seqMax: number; commitSeqMax: number }>;
+export type EventGroup = Readonly<{
+  actorId: number;
+  type: string;
+  count: number;
+  seqMax: number;
+  commitSeqMax: number;
+}>;
 
 export class EventTable {
   readonly #insertActor: Statement<[string]>;
@@ -54,7 +60,8 @@ export class EventTable {
       .raw();
     this.#after = database
       .prepare<[number, number, number], ReplayRow>(
-        "SELECT seq, at_ms, payload, checksum FROM events WHERE commit_seq > ? AND actor_id = ? AND seq > ? ORDER BY commit_seq",
+        `SELECT seq, at_ms, payload, checksum FROM events
+         WHERE commit_seq > ? AND actor_id = ? AND seq > ? ORDER BY commit_seq`,
       )
       .raw();
     this.#actors = database.prepare<[], readonly [number, string]>("SELECT actor_id, name FROM actors").raw();
@@ -79,7 +86,9 @@ export class EventTable {
 
   /** One pass over the whole (bounded) table. */
   groups(): EventGroup[] {
-    return this.#groups.all().map(([actorId, type, count, seqMax, commitSeqMax]) => ({ actorId, type, count, seqMax, commitSeqMax }));
+    return this.#groups
+      .all()
+      .map(([actorId, type, count, seqMax, commitSeqMax]) => ({ actorId, type, count, seqMax, commitSeqMax }));
   }
 
   insert(actorId: number, nameChecksum: number, commitSeq: number, { event, payload }: EncodedEvent): void {

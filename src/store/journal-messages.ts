@@ -2,7 +2,8 @@
  * What the State Backend is asked, from the actor hosts that write and from those who read the job's history.
  *
  * - J1  `append` is answered once its events are durable; while the disk is full the answer waits.
- * - J2  `append` is idempotent: the same (actor, seq) with the same content is accepted again, so an ask may be sent again.
+ * - J2  `append` is idempotent: the same (actor, seq) with the same content is accepted again, so an ask may be sent
+ *       again.
  * - J3  `load` sees everything that was asked before it.
  */
 
@@ -55,7 +56,10 @@ export type HistoryFilter = Readonly<{
   limit?: number;
 }>;
 
-/** Oldest first from behind `afterCommitSeq` (default 0), or newest first from before `beforeCommitSeq` (default the end). */
+/**
+ * Oldest first from behind `afterCommitSeq` (default 0), or newest first from before `beforeCommitSeq` (default the
+ * end).
+ */
 export type HistoryQuery = HistoryFilter &
   Readonly<{ order: "oldest-first"; afterCommitSeq?: number } | { order: "newest-first"; beforeCommitSeq?: number }>;
 
@@ -88,13 +92,20 @@ export type JournalMessage =
   | Ask<"append", { actor: string; events: readonly StoredEvent[] }, JournalOutcome>
   | Ask<"save-snapshot", { actor: string; snapshot: StoredSnapshot }, JournalOutcome>
   | Ask<"load", { actor: string }, ActorHistory | JournalRefusal>
-  /** Refused with HISTORY_QUERY for a query out of its bounds, and with STATE_DAMAGED or STATE_IO for a file that cannot be read. */
+  /**
+   * Refused with HISTORY_QUERY for a query out of its bounds, and with STATE_DAMAGED or STATE_IO for a file that cannot
+   * be read.
+   */
   | Ask<"read-history", { query: HistoryQuery }, HistoryPage>
   | Ask<"inspect", object, StoreInspection>
   /**
-   * From now on `subscriber` is told `journal-advanced` and `journal-paused`. Sent again it changes nothing. It ends when the
-   * subscriber stops, or the State Backend restarts: who must not miss that monitors the State Backend and subscribes again.
-   * Refused (`ok: false`) beyond 64 subscribers.
+   * From now on `subscriber` is told `journal-advanced` and `journal-paused`. Sent again it changes nothing. It ends
+   * when the subscriber stops, or the State Backend restarts: who must not miss that monitors the State Backend and
+   * subscribes again. Refused (`ok: false`) beyond 64 subscribers.
    */
-  | Ask<"subscribe", { subscriber: SubscriberRef }, { ok: true } | { ok: false; code: "TOO_MANY_SUBSCRIBERS"; message: string }>
+  | Ask<
+      "subscribe",
+      { subscriber: SubscriberRef },
+      { ok: true } | { ok: false; code: "TOO_MANY_SUBSCRIBERS"; message: string }
+    >
   | Tell<"unsubscribe", { subscriber: SubscriberRef }>;

@@ -1,10 +1,10 @@
 /**
- * The read side of a job's history: for commands, the event stream and `why`, in any thread or process, while the writer lives and
- * when it is dead.
+ * The read side of a job's history: for commands, the event stream and `why`, in any thread or process, while the
+ * writer lives and when it is dead.
  *
  * - H1  A reader never waits for the writer nor makes it wait: each query is one short read transaction.
- * - H2  Events are seen in the order of commits, none twice and none late: what is behind a position that was read never changes,
- *       but for history that is pruned.
+ * - H2  Events are seen in the order of commits, none twice and none late: what is behind a position that was read
+ *       never changes, but for history that is pruned.
  * - H3  A damaged row is shown as such and does not end the reading.
  */
 
@@ -60,12 +60,16 @@ export class JournalReader {
 
   /** Position of the newest event; 0 where there is none. */
   headCommitSeq(): number {
-    return this.#read(() => Number(this.#database.prepare("SELECT coalesce(max(commit_seq), 0) FROM events").pluck().get()));
+    return this.#read(() =>
+      Number(this.#database.prepare("SELECT coalesce(max(commit_seq), 0) FROM events").pluck().get()),
+    );
   }
 
   /** Names of the actors that have a history. */
   actors(): string[] {
-    return this.#read(() => this.#database.prepare<[], string>("SELECT name FROM actors ORDER BY actor_id").pluck().all());
+    return this.#read(() =>
+      this.#database.prepare<[], string>("SELECT name FROM actors ORDER BY actor_id").pluck().all(),
+    );
   }
 
   /** Events in the order that the query asks for. Throws HISTORY_QUERY for a query out of its bounds. */
@@ -73,10 +77,16 @@ export class JournalReader {
     const limit = query.limit ?? 1_000;
     const types = query.types ?? [];
     if (!Number.isInteger(limit) || limit < 1 || limit > limitMax) {
-      throw new BoundaryError("HISTORY_QUERY", "limit is out of its range.", { value: String(limit), allowed: `1 to ${limitMax}` });
+      throw new BoundaryError("HISTORY_QUERY", "limit is out of its range.", {
+        value: String(limit),
+        allowed: `1 to ${limitMax}`,
+      });
     }
     if (types.length > typesMax) {
-      throw new BoundaryError("HISTORY_QUERY", "Too many types.", { value: String(types.length), allowed: `up to ${typesMax}` });
+      throw new BoundaryError("HISTORY_QUERY", "Too many types.", {
+        value: String(types.length),
+        allowed: `up to ${typesMax}`,
+      });
     }
     const isForward = query.order === "oldest-first";
     const from = isForward ? (query.afterCommitSeq ?? 0) : (query.beforeCommitSeq ?? Number.MAX_SAFE_INTEGER);
@@ -94,7 +104,10 @@ export class JournalReader {
     return this.#select(`${ofActor} AND seq = ? ORDER BY commit_seq DESC LIMIT 1`, [actor, seq])[0] ?? null;
   }
 
-  /** The event and what led to it: effect first, at most `causesMax`, as far as history is kept. Empty when there is no such event. */
+  /**
+   * The event and what led to it: effect first, at most `causesMax`, as far as history is kept. Empty when there is no
+   * such event.
+   */
   why(actor: string, seq: number): HistoryEvent[] {
     const chain: HistoryEvent[] = [];
     let event = this.find(actor, seq);
@@ -163,7 +176,12 @@ export class JournalReader {
 
   #select(where: string, values: readonly unknown[]): HistoryEvent[] {
     const sql = `SELECT ${eventColumns}, name FROM events CROSS JOIN actors USING (actor_id) WHERE ${where}`;
-    return this.#read(() => this.#database.prepare<unknown[], NamedRow>(sql).raw().all(...values)).map((row) => {
+    return this.#read(() =>
+      this.#database
+        .prepare<unknown[], NamedRow>(sql)
+        .raw()
+        .all(...values),
+    ).map((row) => {
       const [commitSeq, seq, atMs, type, payload, message, from, causeActor, causeSeq, checksum, name] = row;
       return historyEventOf(name, [commitSeq, seq, atMs, type, payload, message, from, causeActor, causeSeq, checksum]);
     });

@@ -1,5 +1,6 @@
 /**
- * The rows of snapshots. The two newest of each actor are kept, so that a damaged newest one falls back to the other and more events.
+ * The rows of snapshots. The two newest of each actor are kept, so that a damaged newest one falls back to the other
+ * and more events.
  *
  * Owns the SQL over `snapshots`. Knows no transactions: who writes has begun one.
  */
@@ -36,7 +37,9 @@ export class SnapshotTable {
       `DELETE FROM snapshots WHERE actor_id = ? AND seq NOT IN
          (SELECT seq FROM snapshots WHERE actor_id = ? ORDER BY seq DESC LIMIT ?)`,
     );
-    this.#sequences = database.prepare<[number], number>("SELECT seq FROM snapshots WHERE actor_id = ? ORDER BY seq DESC").pluck();
+    this.#sequences = database
+      .prepare<[number], number>("SELECT seq FROM snapshots WHERE actor_id = ? ORDER BY seq DESC")
+      .pluck();
   }
 
   /** Replaces one of the same number, and deletes all but the two newest. */

@@ -3,11 +3,12 @@
  *
  * Owns when something is written and when it is tried again; `StateStore` owns how.
  *
- * - G1  Everything that was asked in one turn of the event loop goes into one transaction (up to `groupEventsMax` events).
- * - G2  Nothing is acknowledged before its transaction is durable. A transaction that finds no room is tried again, as a whole and
- *       in order, until there is room; meanwhile acknowledgements wait and `paused` says so.
- * - G3  Any other failure of the file is final: everything that waits and everything later fails with it. Who owns the journal opens
- *       it afresh, and what was not acknowledged is sent again (appends are idempotent).
+ * - G1  Everything that was asked in one turn of the event loop goes into one transaction (up to `groupEventsMax`
+ *       events).
+ * - G2  Nothing is acknowledged before its transaction is durable. A transaction that finds no room is tried again, as
+ *       a whole and in order, until there is room; meanwhile acknowledgements wait and `paused` says so.
+ * - G3  Any other failure of the file is final: everything that waits and everything later fails with it. Who owns the
+ *       journal opens it afresh, and what was not acknowledged is sent again (appends are idempotent).
  */
 
 import { BoundaryError } from "../base/errors.js";
@@ -93,7 +94,11 @@ export class SqliteJournal implements Journal {
       const count = eventCount(operation);
       if (this.#ended instanceof JournalClosedError) settle(closedRefusal);
       else if (this.#pendingEvents + count > pendingEventsMax) {
-        settle({ ok: false, code: "JOURNAL_BUSY", message: `${this.#pendingEvents} events wait for the disk already.` });
+        settle({
+          ok: false,
+          code: "JOURNAL_BUSY",
+          message: `${this.#pendingEvents} events wait for the disk already.`,
+        });
       } else this.#enqueue({ operation, settle, fail }, count);
     });
   }
@@ -220,7 +225,10 @@ export class SqliteJournal implements Journal {
     this.#notify({ type: "resumed", pausedMs });
   }
 
-  /** In a turn of its own, so that acknowledgements do not wait for it. A disk that is full puts it off to the next snapshot. */
+  /**
+   * In a turn of its own, so that acknowledgements do not wait for it. A disk that is full puts it off to the next
+   * snapshot.
+   */
   #pruneSoon(): void {
     setImmediate(() => {
       if (this.#ended !== null || this.#paused !== null) return;

@@ -1,5 +1,6 @@
 /**
- * What a person is told about the job's state file. Owns the codes, and how errors of SQLite and of the file system map to them.
+ * What a person is told about the job's state file. Owns the codes, and how errors of SQLite and of the file system map
+ * to them.
  */
 
 import { accessSync, constants, existsSync, statfsSync } from "node:fs";
@@ -17,15 +18,19 @@ export type StateErrorCode =
   | "STATE_NOT_FOUND"
   | "STATE_READ_ONLY";
 
-/** With less room than this an I/O error is taken for a full disk, for SQLite does not pass the system's own code on. */
+/**
+ * With less room than this an I/O error is taken for a full disk, for SQLite does not pass the system's own code on.
+ */
 const roomBytesMin = 1024 * 1024;
 
 const hints: Readonly<Record<StateErrorCode, string>> = {
   STATE_DAMAGED:
-    "Keep a copy of the file. What can be read of it: sqlite3 FILE .recover. To begin afresh, move the job's folder away and run the job again.",
+    "Keep a copy of the file (sqlite3 FILE .recover reads what can be read). To begin afresh, move the job's folder away.",
   STATE_DISK_FULL: "Make room on that disk (df shows it), or set DROVER_HOME to a folder on another one.",
-  STATE_IO: "See the system's log (dmesg) for the disk. A network folder without shared memory cannot hold the state: set DROVER_HOME to a local one.",
-  STATE_LOCKED: "Another master runs this job: drover status shows it, drover stop ends it. A job has one master at a time.",
+  STATE_IO:
+    "See dmesg for the disk. A network folder without shared memory cannot hold the state: set DROVER_HOME to a local one.",
+  STATE_LOCKED:
+    "Another master runs this job: drover status shows it, drover stop ends it. A job has one master at a time.",
   STATE_NEWER: "Run it with the newer Drover that wrote it, or move the job's folder away and begin afresh.",
   STATE_NOT_FOUND: "Check the job's name with drover ps, and DROVER_HOME.",
   STATE_READ_ONLY: "Make the folder writable for this user, or set DROVER_HOME to one that is.",
@@ -72,12 +77,19 @@ export function stateErrorOf(error: unknown, path: string): BoundaryError {
   if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
     return stateError("STATE_DAMAGED", path, `The job's state file is damaged: ${text}.`, error);
   }
-  if (isDiskFull(error, path)) return stateError("STATE_DISK_FULL", path, `No room on the disk of the job's state: ${text}.`, error);
-  if (isBusy(error)) return stateError("STATE_LOCKED", path, "The job's state file is locked by another program.", error);
+  if (isDiskFull(error, path))
+    return stateError("STATE_DISK_FULL", path, `No room on the disk of the job's state: ${text}.`, error);
+  if (isBusy(error))
+    return stateError("STATE_LOCKED", path, "The job's state file is locked by another program.", error);
   if (code.startsWith("SQLITE_READONLY") || ["EROFS", "EACCES", "EPERM"].includes(code)) {
     return stateError("STATE_READ_ONLY", path, `The job's state cannot be written: ${text}.`, error);
   }
-  return stateError("STATE_IO", path, `The job's state file cannot be used: ${text}${code === "" ? "" : ` (${code})`}.`, error);
+  return stateError(
+    "STATE_IO",
+    path,
+    `The job's state file cannot be used: ${text}${code === "" ? "" : ` (${code})`}.`,
+    error,
+  );
 }
 
 /** The folder that the file is in, or the nearest one above it that is there already. */

@@ -2,7 +2,8 @@
  * Opens a job's state file for writing, or says in one clear error why not.
  *
  * - F1  One writer: the lock is held before the file is touched, and as long as it is open.
- * - F2  The file appears whole: it is made under another name and renamed, so an empty one is damage and not a beginning.
+ * - F2  The file appears whole: it is made under another name and renamed, so an empty one is damage and not a
+ *       beginning.
  * - F3  What was opened has passed `quick_check` and has the newest schema.
  */
 
@@ -26,8 +27,8 @@ const walBytesKept = 64 * 1024 * 1024;
 const writersKept = 100;
 
 /**
- * Opens the state file, and makes it where there is none. `lockWaitMs`: how long to wait for a master that is about to end.
- * Throws `BoundaryError`: STATE_LOCKED, STATE_DAMAGED, STATE_NEWER, STATE_READ_ONLY, STATE_DISK_FULL, STATE_IO.
+ * Opens the state file, and makes it where there is none. `lockWaitMs`: how long to wait for a master that is about to
+ * end. Throws `BoundaryError`: STATE_LOCKED, STATE_DAMAGED, STATE_NEWER, STATE_READ_ONLY, STATE_DISK_FULL, STATE_IO.
  */
 export function openStateFile(path: string, durability: Durability, lockWaitMs: number): StateFile {
   let release = (): void => undefined;
@@ -37,7 +38,8 @@ export function openStateFile(path: string, durability: Durability, lockWaitMs: 
     }
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const lock = takeWriterLock(path, lockWaitMs);
-    if (lock === null) throw stateError("STATE_LOCKED", path, `The job is being run by another master${lastWriterOf(path)}.`);
+    if (lock === null)
+      throw stateError("STATE_LOCKED", path, `The job is being run by another master${lastWriterOf(path)}.`);
     release = lock.release; // F1
     if (!existsSync(path)) create(path);
     const database = openChecked(path, durability);
@@ -61,7 +63,11 @@ export function checkStateVersion(database: Database.Database, path: string): vo
   }
   const version = schemaVersionOf(database);
   if (version > schemaVersionNewest) {
-    throw stateError("STATE_NEWER", path, `The job's state has schema ${version}, this Drover knows up to ${schemaVersionNewest}.`);
+    throw stateError(
+      "STATE_NEWER",
+      path,
+      `The job's state has schema ${version}, this Drover knows up to ${schemaVersionNewest}.`,
+    );
   }
 }
 
@@ -101,8 +107,12 @@ function openChecked(path: string, durability: Durability): Database.Database {
     const found = database.pragma("quick_check(1)", { simple: true });
     if (found !== "ok") throw stateError("STATE_DAMAGED", path, `The job's state file is damaged: ${String(found)}.`);
     migrate(database, Date.now());
-    database.prepare("INSERT INTO writers(pid, host, opened_at_ms) VALUES(?, ?, ?)").run(process.pid, hostname(), Date.now());
-    database.prepare("DELETE FROM writers WHERE writer_id <= (SELECT max(writer_id) FROM writers) - ?").run(writersKept);
+    database
+      .prepare("INSERT INTO writers(pid, host, opened_at_ms) VALUES(?, ?, ?)")
+      .run(process.pid, hostname(), Date.now());
+    database
+      .prepare("DELETE FROM writers WHERE writer_id <= (SELECT max(writer_id) FROM writers) - ?")
+      .run(writersKept);
     return database;
   } catch (error) {
     database.close();
@@ -110,12 +120,18 @@ function openChecked(path: string, durability: Durability): Database.Database {
   }
 }
 
-/** " (process 123 on host x since …)" as the file tells it; empty where it cannot be asked, for it only adorns a message. */
+/**
+ * " (process 123 on host x since …)" as the file tells it; empty where it cannot be asked, for it only adorns a
+ * message.
+ */
 function lastWriterOf(path: string): string {
   let database: Database.Database | undefined;
   try {
     database = new Database(path, { readonly: true, fileMustExist: true });
-    const row = database.prepare("SELECT pid, host, opened_at_ms FROM writers ORDER BY writer_id DESC LIMIT 1").raw().get();
+    const row = database
+      .prepare("SELECT pid, host, opened_at_ms FROM writers ORDER BY writer_id DESC LIMIT 1")
+      .raw()
+      .get();
     if (!Array.isArray(row)) return "";
     return ` (process ${String(row[0])} on ${String(row[1])}, since ${new Date(Number(row[2])).toISOString()})`;
   } catch (error) {

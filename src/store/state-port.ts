@@ -1,15 +1,22 @@
 /**
  * The State Backend's hands: the one place where its commands meet the SQLite file.
  *
- * What comes of a command is told to the actor as a `StatePortReport`, once a command and in no promised order; the simulator has a
- * port with the same commands and reports over a disk of its own. A file that fails for good fails the actor (G3): its supervisor opens it
- * afresh.
+ * What comes of a command is told to the actor as a `StatePortReport`, once a command and in no promised order; the
+ * simulator has a port with the same commands and reports over a disk of its own. A file that fails for good fails the
+ * actor (G3): its supervisor opens it afresh.
  */
 
 import type { ActorPort, PortContext, Tell } from "../runtime/actor.js";
 import type { ActorHistory } from "./journal.js";
 import { JournalReader } from "./journal-reader.js";
-import type { HistoryPage, HistoryQuery, JournalOutcome, JournalRefusal, PauseReason, StoreInspection } from "./journal-messages.js";
+import type {
+  HistoryPage,
+  HistoryQuery,
+  JournalOutcome,
+  JournalRefusal,
+  PauseReason,
+  StoreInspection,
+} from "./journal-messages.js";
 import { type JournalNotice, SqliteJournal } from "./sqlite-journal.js";
 import { BoundaryError } from "../base/errors.js";
 import type { Operation, StoreOptions } from "./state-store.js";

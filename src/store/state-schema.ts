@@ -2,8 +2,9 @@
  * The tables of a state file, and the way from every older version to the newest.
  *
  * - S1  A released step is never edited; a change is a new step at the end.
- * - S2  Events have one b-tree, in the order of commits. An index by actor was measured at 0.4 of the write rate (64 actors dirty
- *       64 pages a commit), so readers of one actor scan from its snapshot's `commit_seq`; docs/decisions/0003 has the figures.
+ * - S2  Events have one b-tree, in the order of commits. An index by actor was measured at 0.4 of the write rate (64
+ *       actors dirty 64 pages a commit), so readers of one actor scan from its snapshot's `commit_seq`;
+ *       docs/decisions/0003 has the figures.
  */
 
 import type { Database } from "better-sqlite3";
@@ -50,7 +51,9 @@ export const schemaVersionNewest = steps.length;
 
 /** Version of an open file; 0 for one without tables. */
 export function schemaVersionOf(database: Database): number {
-  const hasTable = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_versions'").get();
+  const hasTable = database
+    .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_versions'")
+    .get();
   if (hasTable === undefined) return 0;
   return Number(database.prepare("SELECT coalesce(max(version), 0) FROM schema_versions").pluck().get());
 }

@@ -1,11 +1,13 @@
 /**
- * The job's state as one writer sees it: groups of operations go in as one transaction each, an actor's history comes out.
- * Synchronous, and knows nothing of waiting; `SqliteJournal` gives it its groups and tries again what did not fit on the disk.
+ * The job's state as one writer sees it: groups of operations go in as one transaction each, an actor's history comes
+ * out. Synchronous, and knows nothing of waiting; `SqliteJournal` gives it its groups and tries again what did not fit
+ * on the disk.
  *
  * - T1  A group is all or nothing: when `commit` throws, neither the file nor what is remembered of it has changed.
  * - T2  An operation that is refused leaves no trace, and does not hinder the others of its group.
  * - T3  The events of an actor have the numbers 1, 2, 3 …; a number is given once.
- * - T4  What an actor can be recovered from is never pruned: its two newest snapshots and all events behind the older of them.
+ * - T4  What an actor can be recovered from is never pruned: its two newest snapshots and all events behind the older
+ *       of them.
  */
 
 import { isDeepStrictEqual } from "node:util";
@@ -29,8 +31,8 @@ export interface StoreOptions {
   /** How long to wait for a master that is about to end: 0 to 60,000; default 1,000. */
   readonly lockWaitMs?: number;
   /**
-   * Of each type of event of each actor this many of the newest are kept as history; older ones are deleted once two snapshots
-   * are newer than they (T4). 100 to 10,000,000; default 10,000.
+   * Of each type of event of each actor this many of the newest are kept as history; older ones are deleted once two
+   * snapshots are newer than they (T4). 100 to 10,000,000; default 10,000.
    */
   readonly historyEventsMax?: number;
 }
@@ -99,7 +101,9 @@ export class StateStore {
     return this.#heads.get(actor)?.seq ?? 0;
   }
 
-  /** Writes a group in one transaction; the outcomes stand in the order of the operations. Throws SQLite's errors (T1). */
+  /**
+   * Writes a group in one transaction; the outcomes stand in the order of the operations. Throws SQLite's errors (T1).
+   */
   commit(operations: readonly Operation[]): JournalOutcome[] {
     const commitSeqBefore = this.#commitSeq;
     this.#staged = { events: [], seqsBefore: new Map(), added: [], snapshots: [] };
@@ -119,8 +123,9 @@ export class StateStore {
   }
 
   /**
-   * The newest intact snapshot of the actor and every event after it. `onDamagedSnapshot` hears of one that had to be passed over.
-   * Events come without their causes, which replay does not need. Throws STATE_DAMAGED when the history cannot be read without a hole.
+   * The newest intact snapshot of the actor and every event after it. `onDamagedSnapshot` hears of one that had to be
+   * passed over. Events come without their causes, which replay does not need. Throws STATE_DAMAGED when the history
+   * cannot be read without a hole.
    */
   load(actor: string, onDamagedSnapshot: (seq: number) => void): ActorHistory {
     const head = this.#heads.get(actor);
@@ -138,7 +143,10 @@ export class StateStore {
     return { events: this.#eventsAfter(actor, head, 0, 0) };
   }
 
-  /** Deletes history beyond its bound, after a snapshot made that possible; true when there was any. Throws SQLite's errors. */
+  /**
+   * Deletes history beyond its bound, after a snapshot made that possible; true when there was any. Throws SQLite's
+   * errors.
+   */
   prune(): boolean {
     let hasPruned = false;
     for (const head of this.#pruneDue) {
@@ -161,14 +169,25 @@ export class StateStore {
   #readHeads(): void {
     const byId = new Map<number, Head>();
     for (const [actorId, name] of this.#events.actors()) {
-      const head: Head = { actorId, nameChecksum: checksumOfText(name), seq: 0, counts: new Map(), damagedSnapshots: [] };
+      const head: Head = {
+        actorId,
+        nameChecksum: checksumOfText(name),
+        seq: 0,
+        counts: new Map(),
+        damagedSnapshots: [],
+      };
       byId.set(actorId, head);
       this.#heads.set(name, head);
     }
     for (const group of this.#events.groups()) {
       this.#commitSeq = Math.max(this.#commitSeq, group.commitSeqMax);
       const head = byId.get(group.actorId);
-      if (head === undefined) throw stateError("STATE_DAMAGED", this.path, `Events of an actor without a name (${group.actorId}) are stored.`);
+      if (head === undefined)
+        throw stateError(
+          "STATE_DAMAGED",
+          this.path,
+          `Events of an actor without a name (${group.actorId}) are stored.`,
+        );
       head.seq = Math.max(head.seq, group.seqMax);
       head.counts.set(group.type, group.count);
     }
@@ -179,15 +198,22 @@ export class StateStore {
     if (first === undefined) return { ok: true };
     const storedSeq = this.seqOf(actor);
     if (first.seq > storedSeq + 1 || first.seq < 1 || events.some(({ seq }, index) => seq !== first.seq + index)) {
-      return refusal("JOURNAL_GAP", `Event ${first.seq} of ${actor} does not follow ${storedSeq}, or its followers are not numbered on.`);
+      return refusal(
+        "JOURNAL_GAP",
+        `Event ${first.seq} of ${actor} does not follow ${storedSeq}, or its followers are not numbered on.`,
+      );
     }
     const fresh: EncodedEvent[] = [];
     for (const event of events) {
       const payload = encoded(event.event);
-      if (payload === null) return refusal("JOURNAL_BAD_EVENT", `Event ${event.seq} of ${actor} (${event.event.type}) cannot be stored.`);
+      if (payload === null)
+        return refusal("JOURNAL_BAD_EVENT", `Event ${event.seq} of ${actor} (${event.event.type}) cannot be stored.`);
       if (event.seq > storedSeq) fresh.push({ event, payload });
       else if (!this.#isStored(actor, event, payload)) {
-        return refusal("JOURNAL_CONFLICT", `Something else is stored as event ${event.seq} of ${actor}, or it is history that was pruned.`);
+        return refusal(
+          "JOURNAL_CONFLICT",
+          `Something else is stored as event ${event.seq} of ${actor}, or it is history that was pruned.`,
+        );
       }
     }
     if (fresh.length === 0) return { ok: true };
@@ -204,10 +230,14 @@ export class StateStore {
   #saveSnapshot({ actor, snapshot }: Extract<Operation, { type: "save-snapshot" }>): JournalOutcome {
     const storedSeq = this.seqOf(actor);
     if (snapshot.seq > storedSeq || snapshot.seq < 0) {
-      return refusal("JOURNAL_GAP", `The snapshot of ${actor} at event ${snapshot.seq} is ahead of the stored ${storedSeq}.`);
+      return refusal(
+        "JOURNAL_GAP",
+        `The snapshot of ${actor} at event ${snapshot.seq} is ahead of the stored ${storedSeq}.`,
+      );
     }
     const payload = encoded(snapshot.state);
-    if (payload === null) return refusal("JOURNAL_BAD_EVENT", `The snapshot of ${actor} at event ${snapshot.seq} cannot be stored.`);
+    if (payload === null)
+      return refusal("JOURNAL_BAD_EVENT", `The snapshot of ${actor} at event ${snapshot.seq} cannot be stored.`);
     const head = this.#heads.get(actor) ?? this.#addActor(actor);
     const newest = this.#snapshots.sequences(head.actorId).find((seq) => !head.damagedSnapshots.includes(seq));
     if (newest !== undefined && newest > snapshot.seq) return { ok: true };
@@ -241,12 +271,20 @@ export class StateStore {
       expected++;
       const event = replayedEventOf(row, head.nameChecksum);
       if (event?.seq !== expected) {
-        throw stateError("STATE_DAMAGED", this.path, `Event ${expected} of ${actor} is missing or damaged; its state cannot be recovered.`);
+        throw stateError(
+          "STATE_DAMAGED",
+          this.path,
+          `Event ${expected} of ${actor} is missing or damaged; its state cannot be recovered.`,
+        );
       }
       return event;
     });
     if (expected !== head.seq) {
-      throw stateError("STATE_DAMAGED", this.path, `The events of ${actor} end at ${head.seq}, its snapshot or events at ${expected}.`);
+      throw stateError(
+        "STATE_DAMAGED",
+        this.path,
+        `The events of ${actor} end at ${head.seq}, its snapshot or events at ${expected}.`,
+      );
     }
     return events;
   }

@@ -74,7 +74,10 @@ describe("the journal under kill -9", () => {
   });
 });
 
-/** Runs a writer until it has acknowledged `count` batches, then kills it; adds what it acknowledged, also after the signal was sent. */
+/**
+ * Runs a writer until it has acknowledged `count` batches, then kills it; adds what it acknowledged, also after the
+ * signal was sent.
+ */
 async function writeAndKill(path: string, acknowledged: Map<string, number>, count: number): Promise<void> {
   const child = spawn(process.execPath, [writerModule, path], { stdio: ["ignore", "pipe", "inherit"] });
   const closed = once(child, "close");

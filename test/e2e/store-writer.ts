@@ -1,6 +1,6 @@
 /**
- * A process (or thread) that writes a journal until it is killed. Argument: path of the state file. For every acknowledged batch it prints
- * `<actor> <seq>` in one write; an actor's events are `countedEvents`.
+ * A process (or thread) that writes a journal until it is killed. Argument: path of the state file. For every
+ * acknowledged batch it prints `<actor> <seq>` in one write; an actor's events are `countedEvents`.
  */
 
 import { writeSync } from "node:fs";

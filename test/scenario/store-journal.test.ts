@@ -2,7 +2,12 @@ import { expect } from "chai";
 import Database from "better-sqlite3";
 import { BoundaryError } from "../../src/base/errors.js";
 import type { ActorHistory } from "../../src/store/journal.js";
-import { type JournalNotice, pendingEventsMax, SqliteJournal, type SqliteJournalOptions } from "../../src/store/sqlite-journal.js";
+import {
+  type JournalNotice,
+  pendingEventsMax,
+  SqliteJournal,
+  type SqliteJournalOptions,
+} from "../../src/store/sqlite-journal.js";
 import { countedEvents, freshStatePath, removeStateFolders, replayedEvents } from "../fixtures/state-folder.js";
 
 describe("the SQLite journal", () => {
@@ -72,7 +77,10 @@ describe("the SQLite journal", () => {
   it("refuses what cannot be encoded without hindering its neighbours (T2)", async () => {
     const journal = journalAt(freshStatePath());
     const symbol = { seq: 1, atMs: 1, event: { type: "bad", symbol: Symbol("no") } };
-    const outcomes = await Promise.all([codeOf(journal.append("a", [symbol])), codeOf(journal.append("b", countedEvents(1, 1)))]);
+    const outcomes = await Promise.all([
+      codeOf(journal.append("a", [symbol])),
+      codeOf(journal.append("b", countedEvents(1, 1))),
+    ]);
     expect(outcomes).to.deep.equal(["JOURNAL_BAD_EVENT", "ok"]);
     expect(journal.inspect().actors).to.equal(1);
   });
@@ -102,7 +110,10 @@ describe("the SQLite journal", () => {
     expect((await journal.load("a")).snapshot?.seq).to.equal(5);
     await journal.saveSnapshot("a", { seq: 0, version: 1, state: 0 });
     await journal.saveSnapshot("snapshot-only", { seq: 0, version: 1, state: "begun" });
-    expect(await journal.load("snapshot-only")).to.deep.equal({ snapshot: { seq: 0, version: 1, state: "begun" }, events: [] });
+    expect(await journal.load("snapshot-only")).to.deep.equal({
+      snapshot: { seq: 0, version: 1, state: "begun" },
+      events: [],
+    });
   });
 
   it("falls back from a damaged newest snapshot to the older one and more events, and says so", async () => {
@@ -114,16 +125,22 @@ describe("the SQLite journal", () => {
     await first.close();
     damage(path, "UPDATE snapshots SET payload = zeroblob(length(payload)) WHERE seq = 30");
     const second = journalAt(path, { onNotice: (notice) => notices.push(notice) });
-    expect(await second.load("a")).to.deep.equal({ snapshot: { seq: 20, version: 1, state: { seq: 20 } }, events: replayedEvents(21, 30) });
+    expect(await second.load("a")).to.deep.equal({
+      snapshot: { seq: 20, version: 1, state: { seq: 20 } },
+      events: replayedEvents(21, 30),
+    });
     expect(notices).to.deep.equal([{ type: "snapshot-damaged", actor: "a", seq: 30 }]);
     await second.append("a", countedEvents(31, 31));
     await second.saveSnapshot("a", { seq: 31, version: 1, state: { seq: 31 } });
     await second.close();
     damage(path, "UPDATE snapshots SET payload = zeroblob(length(payload)) WHERE seq = 31");
-    expect((await journalAt(path).load("a")).snapshot?.seq, "the good older one must not have made room for the damaged").to.equal(20);
+    expect(
+      (await journalAt(path).load("a")).snapshot?.seq,
+      "the good older one must not have made room for the damaged",
+    ).to.equal(20);
   });
 
-  it("replays everything when both snapshots are damaged and the history is whole, else says STATE_DAMAGED", async () => {
+  it("replays all when the snapshots are damaged and the history is whole, else says STATE_DAMAGED", async () => {
     const path = freshStatePath();
     const first = journalAt(path);
     await first.append("a", countedEvents(1, 5));
@@ -164,7 +181,10 @@ describe("the SQLite journal", () => {
     await journal.close();
     const rows = new Database(path, { readonly: true });
     const of = (actor: string, type: string): unknown =>
-      rows.prepare("SELECT count(*), min(seq) FROM events JOIN actors USING (actor_id) WHERE name = ? AND type = ?").raw().get(actor, type);
+      rows
+        .prepare("SELECT count(*), min(seq) FROM events JOIN actors USING (actor_id) WHERE name = ? AND type = ?")
+        .raw()
+        .get(actor, type);
     expect(of("busy", "begun"), "a rare event stays").to.deep.equal([1, 1]);
     expect(of("busy", "counted"), "all behind the older snapshot at 901 stay").to.deep.equal([300, 902]);
     expect(of("busy-too", "counted"), "without snapshots nothing is pruned").to.deep.equal([1200, 1]);

@@ -13,11 +13,11 @@ const schemaOfVersion1 = `
   PRAGMA application_id = ${stateApplicationId};
   CREATE TABLE schema_versions(version INTEGER PRIMARY KEY, migrated_at_ms REAL NOT NULL) STRICT;
   CREATE TABLE actors(actor_id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-  CREATE TABLE events(commit_seq INTEGER PRIMARY KEY, actor_id INTEGER NOT NULL, seq INTEGER NOT NULL, at_ms REAL NOT NULL,
-    type TEXT NOT NULL, payload BLOB NOT NULL, cause_message TEXT, cause_from TEXT, cause_actor TEXT, cause_seq INTEGER,
+  CREATE TABLE events(commit_seq INTEGER PRIMARY KEY, actor_id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    at_ms REAL NOT NULL, type TEXT NOT NULL, payload BLOB NOT NULL, cause_message TEXT, cause_from TEXT, cause_actor TEXT, cause_seq INTEGER,
     checksum INTEGER NOT NULL) STRICT;
-  CREATE TABLE snapshots(actor_id INTEGER NOT NULL, seq INTEGER NOT NULL, commit_seq INTEGER NOT NULL, version INTEGER NOT NULL,
-    payload BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY(actor_id, seq)) STRICT;
+  CREATE TABLE snapshots(actor_id INTEGER NOT NULL, seq INTEGER NOT NULL, commit_seq INTEGER NOT NULL,
+    version INTEGER NOT NULL, payload BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY(actor_id, seq)) STRICT;
   INSERT INTO schema_versions VALUES(1, 0);
   INSERT INTO actors VALUES(1, 'a');`;
 
@@ -75,7 +75,7 @@ describe("opening the state file", () => {
     expect(readFileSync(path).equals(before)).to.equal(true);
   });
 
-  it("says STATE_DAMAGED for a file that is no database, an empty one, a foreign one, and a log without its file", () => {
+  it("says STATE_DAMAGED for a file that is no database, empty or foreign, and for a log without its file", () => {
     const noise = freshStatePath();
     writeFileSync(noise, "This is not a database, however long one looks at it. ".repeat(100));
     expectError(() => SqliteJournal.open({ path: noise }), "STATE_DAMAGED", "damaged");
@@ -104,7 +104,7 @@ describe("opening the state file", () => {
     }
   });
 
-  it("says STATE_LOCKED and by whom, while another journal writes the same file, and opens once that is closed", async () => {
+  it("says STATE_LOCKED and by whom while another journal writes the file, and opens once that is closed", async () => {
     const path = freshStatePath();
     const first = SqliteJournal.open({ path });
     expectError(() => SqliteJournal.open({ path, lockWaitMs: 0 }), "STATE_LOCKED", `process ${process.pid}`);
@@ -124,7 +124,9 @@ describe("opening the state file", () => {
 function fileOfVersion1(path: string): void {
   const database = new Database(path);
   database.exec(schemaOfVersion1);
-  const insert = database.prepare("INSERT INTO events VALUES(?, 1, ?, ?, 'counted', ?, 'count', 'tester', NULL, NULL, ?)");
+  const insert = database.prepare(
+    "INSERT INTO events VALUES(?, 1, ?, ?, 'counted', ?, 'count', 'tester', NULL, NULL, ?)",
+  );
   for (const { seq, atMs, event } of countedEvents(1, 3)) {
     const payload = encodePayload(event);
     insert.run(seq, seq, atMs, payload, checksumOf(payload, checksumOfText("a"), seq, atMs));

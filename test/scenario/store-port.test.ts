@@ -58,7 +58,8 @@ describe("the State Backend's port", () => {
     removeStateFolders();
   });
 
-  const append = (actor: string, from: number, to: number) => ({ type: "append", actor, events: countedEvents(from, to) }) as const;
+  const append = (actor: string, from: number, to: number) =>
+    ({ type: "append", actor, events: countedEvents(from, to) }) as const;
 
   it("writes groups and reports each outcome, refusals included", async () => {
     port.perform({ type: "write", batch: 7, operations: [append("a", 1, 2), append("b", 5, 5)] });
@@ -67,7 +68,12 @@ describe("the State Backend's port", () => {
     expect(first).to.include({ type: "batch-written", batch: 7, commitSeq: 3 });
     expect(first).to.have.nested.property("outcomes[0]").that.deep.equals({ ok: true });
     expect(first).to.have.nested.property("outcomes[1].code", "JOURNAL_GAP");
-    expect(await host.next()).to.deep.equal({ type: "batch-written", batch: 8, outcomes: [{ ok: true }], commitSeq: 3 });
+    expect(await host.next()).to.deep.equal({
+      type: "batch-written",
+      batch: 8,
+      outcomes: [{ ok: true }],
+      commitSeq: 3,
+    });
   });
 
   it("loads, reads the history and shows the store", async () => {

@@ -40,7 +40,13 @@ describe("the journal reader", () => {
       [3, "b", 1],
       [4, "a", 3],
     ]);
-    expect(all[0]).to.deep.equal({ commitSeq: 1, actor: "a", type: "counted", isIntact: true, ...countedEvents(1, 1)[0] });
+    expect(all[0]).to.deep.equal({
+      commitSeq: 1,
+      actor: "a",
+      type: "counted",
+      isIntact: true,
+      ...countedEvents(1, 1)[0],
+    });
     expect(reader.read({ order: "oldest-first", afterCommitSeq: 3 })).to.deep.equal(all.slice(3));
     expect(reader.headCommitSeq()).to.equal(4);
     expect(reader.actors()).to.deep.equal(["a", "b"]);
@@ -56,7 +62,9 @@ describe("the journal reader", () => {
     expect(seqs(reader.read({ order: "oldest-first", types: ["rare"], limit: 2 }))).to.deep.equal(["a6", "b1"]);
     expect(seqs(reader.read({ order: "newest-first", beforeCommitSeq: 3 }))).to.deep.equal(["a2", "a1"]);
     expect(seqs(reader.read({ order: "oldest-first", actor: "nobody" }))).to.deep.equal([]);
-    expect(() => reader.read({ order: "oldest-first", limit: 0 })).to.throw(BoundaryError).with.property("code", "HISTORY_QUERY");
+    expect(() => reader.read({ order: "oldest-first", limit: 0 }))
+      .to.throw(BoundaryError)
+      .with.property("code", "HISTORY_QUERY");
   });
 
   it("reads a file whose writer has closed it", async () => {
@@ -100,7 +108,10 @@ describe("the journal reader", () => {
       seen.push(seq);
       if (seq === 5) end.abort();
       if (seq < 2) continue;
-      await journal.append("b", countedEvents(seq, seq).map((event) => ({ ...event, seq: seq - 1 })));
+      await journal.append(
+        "b",
+        countedEvents(seq, seq).map((event) => ({ ...event, seq: seq - 1 })),
+      );
       await journal.append("a", countedEvents(seq + 1, seq + 1));
       setImmediate(() => reader.wake());
     }
@@ -110,10 +121,13 @@ describe("the journal reader", () => {
   it("ends following when it is closed", async () => {
     const reader = readerAt(path);
     setImmediate(() => reader.close());
-    for await (const event of reader.follow({ pollMs: 60_000 })) expect.fail(`nothing was written, yet ${event.type} came`);
+    for await (const event of reader.follow({ pollMs: 60_000 }))
+      expect.fail(`nothing was written, yet ${event.type} came`);
   });
 
   it("says STATE_NOT_FOUND where there is no file", () => {
-    expect(() => readerAt(`${path}.none`)).to.throw(BoundaryError).with.property("code", "STATE_NOT_FOUND");
+    expect(() => readerAt(`${path}.none`))
+      .to.throw(BoundaryError)
+      .with.property("code", "STATE_NOT_FOUND");
   });
 });

@@ -5,21 +5,32 @@ import { checksumOf, checksumOfText, decodePayload, encodePayload } from "../../
 describe("row codec", () => {
   it("brings back what msgpackr can carry as what it was (C1)", () => {
     const value = {
-      map: new Map<unknown, unknown>([["a", { b: 1 }], [3, new Set(["x"])]]),
+      map: new Map<unknown, unknown>([
+        ["a", { b: 1 }],
+        [3, new Set(["x"])],
+      ]),
       big: 2n ** 80n,
       small: -5n,
       bytes: new Uint8Array([1, 2, 3]),
       date: new Date(5),
       missing: undefined,
       nothing: null,
-      list: [{ x: 1, y: 2 }, { x: 3, y: 4 }],
+      list: [
+        { x: 1, y: 2 },
+        { x: 3, y: 4 },
+      ],
       large: Number.MAX_SAFE_INTEGER,
     };
     expect(decodePayload(encodePayload(value))).to.deep.equal(value);
   });
 
   it("brings back any plain data, and the same bytes for the same data (C1)", () => {
-    const data = fc.object({ withBigInt: true, withMap: false, withNullPrototype: false, withUnicodeString: false } as object);
+    const data = fc.object({
+      withBigInt: true,
+      withMap: false,
+      withNullPrototype: false,
+      withUnicodeString: false,
+    } as object);
     fc.assert(
       fc.property(data, (value) => {
         const payload = encodePayload(value);

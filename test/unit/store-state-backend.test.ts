@@ -1,5 +1,10 @@
 import { expect } from "chai";
-import { stateBackend, type StateBackendMessage, type StateBackendState, subscribersMax } from "../../actors/state-backend.js";
+import {
+  stateBackend,
+  type StateBackendMessage,
+  type StateBackendState,
+  subscribersMax,
+} from "../../actors/state-backend.js";
 import { RecordingContext } from "../fixtures/recording-context.js";
 import { countedEvents } from "../fixtures/state-folder.js";
 
@@ -28,7 +33,11 @@ describe("the State Backend's rules", () => {
     expect(ctx.taken()).to.deep.equal([
       {
         kind: "perform",
-        command: { type: "write", batch: 1, operations: [append("a"), { type: "save-snapshot", actor: "a", snapshot }, append("b")] },
+        command: {
+          type: "write",
+          batch: 1,
+          operations: [append("a"), { type: "save-snapshot", actor: "a", snapshot }, append("b")],
+        },
       },
     ]);
     receive({ type: "announce" });
@@ -53,7 +62,9 @@ describe("the State Backend's rules", () => {
 
   it("has everything written that was asked before a load (J3)", () => {
     receive(append("a"), { type: "load", actor: "a" }, append("b"));
-    const commands = ctx.taken().map((effect) => (effect.kind === "perform" ? (effect.command as { type: string }).type : effect.kind));
+    const commands = ctx
+      .taken()
+      .map((effect) => (effect.kind === "perform" ? (effect.command as { type: string }).type : effect.kind));
     expect(commands).to.deep.equal(["write", "load", "write"]);
     receive({ type: "request-done", request: 2, reply: { events: [] } });
     expect(ctx.taken()).to.deep.equal([{ kind: "answer", askId: 2, reply: { events: [] } }]);
@@ -64,7 +75,11 @@ describe("the State Backend's rules", () => {
     receive({ type: "subscribe", subscriber }, { type: "subscribe", subscriber });
     expect(ctx.taken().map(({ kind }) => kind)).to.deep.equal(["monitor", "answer", "answer"]);
     for (const commitSeq of [1, 2, 3]) receive({ type: "batch-written", batch: 99, outcomes: [], commitSeq });
-    const advanced = (commitSeq: number): object => ({ kind: "tell", to: "reader", message: { type: "journal-advanced", commitSeq } });
+    const advanced = (commitSeq: number): object => ({
+      kind: "tell",
+      to: "reader",
+      message: { type: "journal-advanced", commitSeq },
+    });
     const timer = { kind: "after", delayMs: 20, message: { type: "announce" } };
     expect(ctx.taken()).to.deep.equal([advanced(1), timer]);
     receive({ type: "announce" });
@@ -76,7 +91,10 @@ describe("the State Backend's rules", () => {
   });
 
   it("tells subscribers when acknowledgements wait, also who comes later, and when they go on", () => {
-    receive({ type: "subscribe", subscriber: { id: "early" } }, { type: "acknowledgements-paused", reason: "disk-full" });
+    receive(
+      { type: "subscribe", subscriber: { id: "early" } },
+      { type: "acknowledgements-paused", reason: "disk-full" },
+    );
     receive({ type: "subscribe", subscriber: { id: "late" } }, { type: "subscriber-stopped", subscriber: "early" });
     receive({ type: "acknowledgements-paused", reason: null });
     expect(ctx.taken().filter(({ kind }) => kind === "tell")).to.deep.equal([
@@ -87,7 +105,8 @@ describe("the State Backend's rules", () => {
   });
 
   it("refuses more subscribers than its bound", () => {
-    for (let index = 0; index <= subscribersMax; index++) receive({ type: "subscribe", subscriber: { id: `s${index}` } });
+    for (let index = 0; index <= subscribersMax; index++)
+      receive({ type: "subscribe", subscriber: { id: `s${index}` } });
     const replies = ctx.taken().flatMap((effect) => (effect.kind === "answer" ? [effect.reply] : []));
     expect(replies.filter((reply) => (reply as { ok: boolean }).ok)).to.have.length(subscribersMax);
     expect(replies.at(-1)).to.include({ ok: false, code: "TOO_MANY_SUBSCRIBERS" });
