@@ -1,103 +1,16 @@
 /** What the Job Manager is told and asked. Requests of agents arrive decoded and validated by the Master Service. */
 
 import type { NodeDesired } from "../../src/job/assignment.js";
+import type { HostFacts } from "../../src/job/host-facts.js";
 import type { JobSpec, Role } from "../../src/job/job-spec.js";
+import type { RankProgress, RankReport } from "../../src/job/rank-report.js";
 import type { NodeLaunch } from "../../src/job/scale-plan.js";
+import type { NodeView, RankView, WorldView } from "../../src/job/world-view.js";
 import type { Ask, Tell } from "../../src/runtime/actor.js";
 
-/** One rank as its agent sees it. */
-export type RankReport = Readonly<{
-  token: string;
-  localRank: number;
-  round: number;
-  pid: number;
-  state: "starting" | "running" | "exited";
-  exitCode: number | null;
-  signal: string | null;
-  isOutOfMemory: boolean;
-  /** Traceback (torchelastic's error file, else the tail of stderr), at most 16 KiB. */
-  errorText: string;
-  exitedAtMs: number | null;
-}>;
-
-/** What a host looks like to the agent on it, for the checks before training. */
-export type HostFacts = Readonly<{
-  host: string;
-  address: string;
-  cpus: number;
-  memoryBytes: number;
-  gpus: number;
-  pythonVersion: string | null;
-  /** Why the entry point cannot be run, or null. */
-  entrypointProblem: string | null;
-  diskFreeBytes: number;
-  sharedMemoryBytes: number;
-  openFilesMax: number;
-  /** Wall clock of the host, for the skew. */
-  clockMs: number;
-  canBindPorts: boolean;
-}>;
-
-export type RankProgress = Readonly<{
-  rank: number;
-  localRank: number;
-  round: number;
-  step: number | null;
-  loss: number | "nan" | "inf" | null;
-  /** Samples since the rank started. */
-  samples: number | null;
-  /** Step of the last checkpoint that the rank says is saved. */
-  checkpointStep: number | null;
-  cpuCores: number;
-  memoryBytes: number;
-  /** When the newest step was reported, on the agent's clock. */
-  atMs: number;
-}>;
+export type { HostFacts, NodeView, RankProgress, RankReport, RankView, WorldView };
 
 export type StaleAgent = Readonly<{ ok: false; code: "STALE_AGENT" | "UNKNOWN_NODE"; message: string }>;
-
-export type NodeView = Readonly<{
-  id: string;
-  role: Role;
-  nodeRank: number;
-  host: string | null;
-  agentPid: number | null;
-  state: string;
-  restarts: number;
-  groupRank: number | null;
-  lastHeartbeatMs: number | null;
-}>;
-
-export type RankView = Readonly<{
-  rank: number;
-  localRank: number;
-  node: string;
-  host: string | null;
-  pid: number | null;
-  /** The round in which this process was started. */
-  incarnation: number;
-  state: string;
-  step: number | null;
-  loss: number | "nan" | "inf" | null;
-  samplesPerSecond: number | null;
-  cpuCores: number | null;
-  memoryBytes: number | null;
-}>;
-
-export type WorldView = Readonly<{
-  round: number;
-  worldSize: number;
-  nodes: readonly NodeView[];
-  ranks: readonly RankView[];
-  restarts: number;
-  relaunches: number;
-  maxRestarts: number;
-  step: number | null;
-  samplesPerSecond: number | null;
-  loss: number | "nan" | "inf" | null;
-  /** Share of the time since the start that went into steps which no failure undid; null while no step is known. */
-  goodput: number | null;
-}>;
 
 export type JobManagerMessage =
   // From the Master Orchestrator.
