@@ -7,7 +7,7 @@ import { build } from "esbuild";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const isPackage = process.argv.includes("--package");
-const folders = ["actors", "bin", "src", ...(isPackage ? [] : ["test", "benchmarks", "examples"])];
+const folders = ["actors", "bin", "embed", "src", ...(isPackage ? [] : ["test", "benchmarks", "examples"])];
 
 const sources = folders
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true }).map((name) => join(root, folder, name)))

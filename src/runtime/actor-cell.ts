@@ -7,7 +7,7 @@
  */
 
 import type { StoredEvent, StoredSnapshot } from "../store/journal.js";
-import type { ActorContext, ActorPort, ActorRef, AskOptions, AskOutcome, Cause, ExitReason, ReplyHandle, ReplyTo, Typed } from "./actor.js";
+import type { ActorContext, ActorPort, ActorRef, AskOptions, AskOutcome, Cause, ExitReason, ReplyHandle, ReplyOf, Typed } from "./actor.js";
 import { Answered, type AnsweredEvent } from "./answered.js";
 import type { AnyDefinition, CellHost, LogLevel } from "./cell-host.js";
 import { type AskEnvelope, type TellEnvelope, errorData } from "./envelope.js";
@@ -335,17 +335,17 @@ export class ActorCell implements ActorContext<Typed, Typed> {
     this.#out(() => this.#host.sendTell(this.self.id, to.id, message, options?.isControl === true, cause));
   }
 
-  ask<Other extends Typed, Sent extends Other>(
+  ask<Other extends Typed, Type extends Other["type"]>(
     to: ActorRef<Other>,
-    message: Sent,
-    toMessage: (outcome: AskOutcome<ReplyTo<Sent>>) => Typed,
+    message: Other & Readonly<{ type: Type }>,
+    toMessage: (outcome: AskOutcome<ReplyOf<Other, Type>>) => Typed,
     options: AskOptions = {},
   ): void {
     this.#mustBeInside("ask");
     const { cause } = this;
     const settle = (outcome: AskOutcome<unknown>): void => {
       if (this.#phase === "stopped") return;
-      this.#deliverOwn(toMessage(outcome as AskOutcome<ReplyTo<Sent>>), cause);
+      this.#deliverOwn(toMessage(outcome as AskOutcome<ReplyOf<Other, Type>>), cause);
     };
     this.#out(() => this.#host.sendAsk(to.id, message, { deadlineMs: askDeadlineMs, ...options }, cause, settle));
   }

@@ -6,7 +6,7 @@
  */
 
 import type { Journal } from "../store/journal.js";
-import type { ActorPort, ActorRef, AskOptions, ExitReason, PortContext, ReplyTo, Typed } from "./actor.js";
+import type { ActorPort, ActorRef, AskOptions, ExitReason, PortContext, ReplyOf, Typed } from "./actor.js";
 import type { CellInspection } from "./actor-cell.js";
 import { ActorJournal } from "./actor-journal.js";
 import type { AnyDefinition, LogLine } from "./cell-host.js";
@@ -52,7 +52,7 @@ export type BoundRef<Message extends Typed> = Readonly<{
   ref: ActorRef<Message>;
   tell(message: Message): void;
   /** Rejects with `AskError`. */
-  ask<Sent extends Message>(message: Sent, options?: AskOptions): Promise<ReplyTo<Sent>>;
+  ask<Type extends Message["type"]>(message: Message & Readonly<{ type: Type }>, options?: AskOptions): Promise<ReplyOf<Message, Type>>;
 }>;
 
 export class ActorSystem implements SupervisorSystem {
@@ -146,8 +146,12 @@ export class ActorSystem implements SupervisorSystem {
   }
 
   /** Rejects with `AskError`. */
-  ask<Message extends Typed, Sent extends Message>(to: ActorRef<Message>, message: Sent, options?: AskOptions): Promise<ReplyTo<Sent>> {
-    return this.#host.ask(to.id, message, options) as Promise<ReplyTo<Sent>>;
+  ask<Message extends Typed, Type extends Message["type"]>(
+    to: ActorRef<Message>,
+    message: Message & Readonly<{ type: Type }>,
+    options?: AskOptions,
+  ): Promise<ReplyOf<Message, Type>> {
+    return this.#host.ask(to.id, message, options) as Promise<ReplyOf<Message, Type>>;
   }
 
   /** Depth, counts and restarts of every actor, wherever it lives. Threads that are busy are waited for. */

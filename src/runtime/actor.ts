@@ -33,6 +33,9 @@ export type Typed = Readonly<{ type: string }>;
 /** The answer that a message is declared to get; `never` for a tell. */
 export type ReplyTo<Message> = Message extends { [replyOf]?: infer Reply } ? Exclude<Reply, undefined> : never;
 
+/** The answer to the message of this type in a family of messages. */
+export type ReplyOf<Message extends Typed, Type extends string> = ReplyTo<Extract<Message, Readonly<{ type: Type }>>>;
+
 /**
  * Where an actor is reached: plain data, safe inside a message, the same before and after a restart of the actor.
  * `id` is unique within an actor system (1 to 128 characters).
@@ -98,10 +101,10 @@ export interface ActorContext<Message extends Typed, Event extends Typed> {
 
   tell<Other extends Typed>(to: ActorRef<Other>, message: Other, options?: Pick<AskOptions, "isControl">): void;
   /** Asks another actor; the outcome comes back as a message to this one. */
-  ask<Other extends Typed, Sent extends Other>(
+  ask<Other extends Typed, Type extends Other["type"]>(
     to: ActorRef<Other>,
-    message: Sent,
-    toMessage: (outcome: AskOutcome<ReplyTo<Sent>>) => Message,
+    message: Other & Readonly<{ type: Type }>,
+    toMessage: (outcome: AskOutcome<ReplyOf<Other, Type>>) => Message,
     options?: AskOptions,
   ): void;
   /** Sends `message` to this actor after `delayMs` (0 to 2^31-1). A pending timer with the same key is replaced. Not durable. */
@@ -133,7 +136,11 @@ export interface PortContext<Message extends Typed> {
   now(): number;
   tell<Other extends Typed>(to: ActorRef<Other>, message: Other, options?: Pick<AskOptions, "isControl">): void;
   /** Rejects with `AskError`. */
-  ask<Other extends Typed, Sent extends Other>(to: ActorRef<Other>, message: Sent, options?: AskOptions): Promise<ReplyTo<Sent>>;
+  ask<Other extends Typed, Type extends Other["type"]>(
+    to: ActorRef<Other>,
+    message: Other & Readonly<{ type: Type }>,
+    options?: AskOptions,
+  ): Promise<ReplyOf<Other, Type>>;
   log(level: "debug" | "info" | "warn" | "error", text: string, fields?: Readonly<Record<string, unknown>>): void;
   /** Fails the actor as if it had thrown: the supervisor decides. */
   fail(error: Error): void;

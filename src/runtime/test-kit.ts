@@ -12,7 +12,7 @@
 
 import { unpack, pack } from "msgpackr";
 import { MemoryJournal } from "../store/memory-journal.js";
-import type { ActorPort, ActorRef, AskOptions, PortContext, ReplyTo, Typed } from "./actor.js";
+import type { ActorPort, ActorRef, AskOptions, PortContext, ReplyOf, Typed } from "./actor.js";
 import { ActorSystem } from "./actor-system.js";
 import type { LogLine } from "./cell-host.js";
 import { ManualClock } from "./clock.js";
@@ -63,7 +63,11 @@ export class InlineSystem {
     this.system.tell(to, message);
   }
 
-  async ask<Message extends Typed, Sent extends Message>(to: ActorRef<Message>, message: Sent, options?: AskOptions): Promise<ReplyTo<Sent>> {
+  ask<Message extends Typed, Type extends Message["type"]>(
+    to: ActorRef<Message>,
+    message: Message & Readonly<{ type: Type }>,
+    options?: AskOptions,
+  ): Promise<ReplyOf<Message, Type>> {
     return this.system.ask(to, message, options);
   }
 

@@ -1,0 +1,146 @@
+/**
+ * A training job inside one's own program: a master in this process, with its eight components in threads of their own.
+ *
+ * No global state, nothing printed, no signal handler taken. `close` ends the master; training goes on under its agents and is taken up by
+ * the next `startJob` with the same name and home. To end the job itself, `stop` it.
+ */
+
+import { mkdirSync } from "node:fs";
+import { masterOrchestrator, masterService } from "../actors/protocol/refs.js";
+import type { JobView } from "../actors/protocol/master-orchestrator.js";
+import type { JobSpec } from "../src/job/job-spec.js";
+import { type JobInput, resolveSpec } from "../src/job/resolve-spec.js";
+import { droverHome, jobDirOf, jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
+import type { LogLine } from "../src/runtime/cell-host.js";
+import { ActorSystem, type SystemInspection } from "../src/runtime/actor-system.js";
+import type { Placement } from "../src/runtime/supervision.js";
+import type { HistoryEvent } from "../src/store/journal-messages.js";
+import { JournalReader } from "../src/store/journal-reader.js";
+import { componentTree, stateBackendRef } from "./components.js";
+
+export type StartJobOptions = Readonly<{
+  /** Where jobs keep their state. Default: `$DROVER_HOME`, else as docs/cli.md says. */
+  home?: string;
+  /** Where the REST API listens. Default 127.0.0.1 and the port it had before, else a free one. */
+  host?: string;
+  port?: number;
+  /** Lines of the log. Default: dropped. */
+  log?: (line: LogLine) => void;
+  /** Default `thread`. `inline` runs all components in the caller's thread. */
+  placement?: Placement;
+  /** How often this master was started before, for its status. Default 0. */
+  restarts?: number;
+}>;
+
+/** A job that runs. */
+export interface Job {
+  readonly name: string;
+  /** `host:port` of the REST API. */
+  readonly address: string;
+  /** Settles when the job has ended; rejects when the master failed for good (the job itself may be taken up again). */
+  readonly ended: Promise<JobView>;
+  view(): Promise<JobView>;
+  /** Every event of the job from its beginning (or behind `afterCommitSeq`), until the job has ended or the job is closed. */
+  events(afterCommitSeq?: number): AsyncGenerator<HistoryEvent, void, undefined>;
+  /** Ends the job: SIGTERM to its ranks, the grace time of its spec, SIGKILL. */
+  stop(because?: string): Promise<void>;
+  /** Actors, mailboxes, restarts. */
+  inspect(): Promise<SystemInspection>;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a job, or takes up the one of that name.
+ *
+ * @throws BoundaryError BAD_JOB_SPEC; what opening the state file throws (docs/errors.md)
+ */
+export async function startJob(input: JobInput, options: StartJobOptions = {}): Promise<Job> {
+  const jobDir = jobDirOf(options.home ?? droverHome(process.env), input.name);
+  const spec = (readJson(jobFiles(jobDir).spec) as JobSpec | null) ?? resolveSpec(input, jobFiles(jobDir).logs);
+  mkdirSync(jobDir, { recursive: true, mode: 0o700 });
+  writeJson(jobFiles(jobDir).spec, spec);
+  return openJob(spec, jobDir, options);
+}
+
+/** Runs the master of the job in `jobDir`. */
+export async function openJob(spec: JobSpec, jobDir: string, options: StartJobOptions = {}): Promise<Job> {
+  const { log, host = "127.0.0.1", port = 0, restarts = 0, placement = "thread" } = options;
+  const system = new ActorSystem({ journal: stateBackendRef, ...(log ? { log } : {}) });
+  try {
+    await system.supervise(componentTree({ spec, jobDir, host, port, restarts, placement }));
+    const address = await system.ask(masterService, { type: "get-address" });
+    return new RunningJob(spec, jobDir, system, `${address.host}:${address.port}`);
+  } catch (thrown) {
+    await system.close();
+    throw thrown;
+  }
+}
+
+class RunningJob implements Job {
+  readonly name: string;
+  readonly address: string;
+  readonly ended: Promise<JobView>;
+  readonly #statePath: string;
+  readonly #system: ActorSystem;
+  readonly #closing = new AbortController();
+
+  constructor(spec: JobSpec, jobDir: string, system: ActorSystem, address: string) {
+    this.name = spec.name;
+    this.address = address;
+    this.#statePath = jobFiles(jobDir).state;
+    this.#system = system;
+    this.ended = this.#watch();
+    this.ended.catch(() => undefined); // Whoever asks for it sees the rejection; who does not is not ended by it.
+  }
+
+  view(): Promise<JobView> {
+    return this.#system.ask(masterOrchestrator, { type: "get-job" });
+  }
+
+  async *events(afterCommitSeq = 0): AsyncGenerator<HistoryEvent, void, undefined> {
+    const stop = new AbortController();
+    const end = (): void => stop.abort();
+    this.#closing.signal.addEventListener("abort", end);
+    this.ended.then(end, end);
+    yield* this.#follow({ afterCommitSeq, signal: stop.signal });
+  }
+
+  async *#follow(options: { afterCommitSeq: number; signal: AbortSignal; actor?: string }): AsyncGenerator<HistoryEvent, void, undefined> {
+    const reader = new JournalReader(this.#statePath);
+    try {
+      yield* reader.follow({ pollMs: 50, ...options });
+    } finally {
+      reader.close();
+    }
+  }
+
+  /** The end of the job, found by asking after each event of the one that decides it. */
+  async #watch(): Promise<JobView> {
+    const failed = this.#system.ended.then((reason) => {
+      this.#closing.abort();
+      throw new Error(`the master ended: ${"message" in reason ? reason.message : reason.kind}`);
+    });
+    const decided = (async (): Promise<JobView> => {
+      for await (const event of this.#follow({ afterCommitSeq: 0, signal: this.#closing.signal, actor: masterOrchestrator.id })) {
+        if (event.type === "") continue;
+        const view = await this.view();
+        if (view.endedAtMs !== null) return view;
+      }
+      return failed;
+    })();
+    return Promise.race([decided, failed]);
+  }
+
+  async stop(because = "stopped by the embedding program"): Promise<void> {
+    await this.#system.ask(masterOrchestrator, { type: "stop-job", because, isKill: false });
+  }
+
+  inspect(): Promise<SystemInspection> {
+    return this.#system.inspect();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#system.close();
+  }
+}
