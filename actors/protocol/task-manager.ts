@@ -38,22 +38,34 @@ export type DatasetView = Readonly<{
 export type TaskManagerMessage =
   | Ask<"register-dataset", { dataset: DatasetSpec }, { ok: true; isNew: boolean } | DatasetRefusal>
   /**
-   * `worker` holds what it leases: `node/rank/incarnation` by convention; `node` is whose loss returns it. Waits up to `waitMs` (at most
-   * 60 s; the ask's deadline must be some seconds later). A worker that asks again under the same `request` ("" for none) gets the shard
-   * that it already got under it: a lost answer loses no shard.
+   * `worker` holds what it leases: `node/rank/incarnation` by convention; `node` is whose loss returns it. Waits up
+   * to `waitMs` (at most 60 s; the ask's deadline must be some seconds later). A worker that asks again under the
+   * same `request` ("" for none) gets the shard that it already got under it: a lost answer loses no shard.
    */
   | Ask<
       "lease-shard",
       { dataset: string; worker: string; node: string; request: string; waitMs: number },
-      Readonly<{ ok: true; status: "shard"; task: ShardTask }> | Readonly<{ ok: true; status: "wait" | "done" }> | DatasetRefusal
+      | Readonly<{ ok: true; status: "shard"; task: ShardTask }>
+      | Readonly<{ ok: true; status: "wait" | "done" }>
+      | DatasetRefusal
     >
-  | Ask<"finish-shard", { dataset: string; taskId: number; worker: string; isOk: boolean; message: string }, { ok: true } | DatasetRefusal>
+  | Ask<
+      "finish-shard",
+      { dataset: string; taskId: number; worker: string; isOk: boolean; message: string },
+      { ok: true } | DatasetRefusal
+    >
   | Ask<"checkpoint-dataset", { dataset: string }, { ok: true; content: string } | DatasetRefusal>
   | Ask<"restore-dataset", { dataset: string; content: string }, { ok: true } | DatasetRefusal>
-  /** A stream has `size` records or more by now (late or doubled messages do no harm); with `isEnd` it has exactly so many for good. */
+  /**
+   * A stream has `size` records or more by now (late or doubled messages do no harm); with `isEnd` it has exactly so
+   * many for good.
+   */
   | Ask<"extend-stream", { dataset: string; size: number; isEnd: boolean }, { ok: true } | DatasetRefusal>
   | Ask<"list-datasets", object, { datasets: readonly DatasetView[] }>
-  /** From the Job Manager: these workers are gone. `worker` null: all of the node; else that one, and those whose names begin with `worker/`. */
+  /**
+   * From the Job Manager: these workers are gone. `worker` null: all of the node; else that one, and those whose
+   * names begin with `worker/`.
+   */
   | Tell<"return-shards", { node: string; worker: string | null; because: string }>
   | Tell<"check-timeouts", { dataset: string }>
   | Tell<"lease-deadline", { waiter: number }>;

@@ -7,7 +7,10 @@
 export type DatasetSpec = Readonly<{
   /** 1 to 128 characters. */
   name: string;
-  /** `table`: ranges of rows; `text`: record indices (shuffled within a shard too); `stream`: ranges of an offset that grows. */
+  /**
+   * `table`: ranges of rows; `text`: record indices (shuffled within a shard too); `stream`: ranges of an offset that
+   * grows.
+   */
   kind: "table" | "text" | "stream";
   /** Records, 0 to 2^53-1. For a stream: what is known so far. */
   size: number;
@@ -44,10 +47,15 @@ export function datasetProblem(spec: DatasetSpec): string | null {
   );
 }
 
-/** The first field in which two datasets of a name differ, or null. The size of a stream is what is known so far, and not compared. */
+/**
+ * The first field in which two datasets of a name differ, or null. The size of a stream is what is known so far, and
+ * not compared.
+ */
 export function datasetDifference(registered: DatasetSpec, other: DatasetSpec): string | null {
   const fields = ["kind", "size", "shardSize", "epochs", "isShuffled", "seed", "timeoutMs"] as const;
-  const field = fields.find((name) => registered[name] !== other[name] && !(name === "size" && registered.kind === "stream"));
+  const field = fields.find(
+    (name) => registered[name] !== other[name] && !(name === "size" && registered.kind === "stream"),
+  );
   return field === undefined ? null : `${field} is ${registered[field]} there and ${other[field]} here`;
 }
 

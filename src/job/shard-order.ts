@@ -1,11 +1,14 @@
 /**
- * The order of the shards in an epoch, and of the records in a shard, made from a seed: the same on every machine and after every restart.
+ * The order of the shards in an epoch, and of the records in a shard, made from a seed: the same on every machine and
+ * after every restart.
  *
- * - O1  `shuffledPlace` is a permutation of 0 … count-1 for every key, in constant memory and, on average, constant time.
+ * - O1  `shuffledPlace` is a permutation of 0 … count-1 for every key, in constant memory and, on average, constant
+ *       time.
  * - O2  Another seed, epoch or (for records) shard gives another order.
  *
- * O1 is a Feistel network over the least power of two that holds `count` (two halves that may differ by a bit, six rounds), walked along its
- * cycle until it lands below `count` (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002): fewer than two walks on average.
+ * O1 is a Feistel network over the least power of two that holds `count` (two halves that may differ by a bit, six
+ * rounds), walked along its cycle until it lands below `count` (Black and Rogaway, "Ciphers with arbitrary finite
+ * domains", 2002): fewer than two walks on average.
  */
 
 const rounds = 6;
