@@ -26,5 +26,7 @@ export type HostRecord = Readonly<{
   host: string;
   address: string;
   total: Resources;
+  /** Nodes that may share it: 1 where a host is a machine of its own, 10,000 where one machine plays many (local). */
+  nodesMax: number;
   isUp: boolean;
 }>;

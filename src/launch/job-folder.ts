@@ -4,7 +4,7 @@
  * Owns paths and the small JSON files in them. The journal itself is src/store's.
  */
 
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -53,6 +53,12 @@ export function jobFiles(jobDir: string): {
 /** Folder of one node's agent and nursery. */
 export function nodeDirOf(jobDir: string, node: string): string {
   return join(jobDir, "nodes", node);
+}
+
+/** The nodes that have a folder in the job's. */
+export function nodesIn(jobDir: string): string[] {
+  const dir = join(jobDir, "nodes");
+  return existsSync(dir) ? readdirSync(dir) : [];
 }
 
 /** What `master.json` holds. `startTime` (field 22 of /proc/<pid>/stat) tells the process from a later one with its pid. */

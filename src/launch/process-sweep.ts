@@ -1,0 +1,77 @@
+/**
+ * Finds and ends every process of a job on this machine, also those that nobody knows any more.
+ *
+ * - W1  What belongs to a job: every process with the job's tag in its environment, and every descendant of one.
+ * - W2  A process that adopts orphans (a nursery is a subreaper) is stopped first and ended last, so that no orphan of it escapes the look.
+ * - W3  `sweepProcesses` resolves when a look finds nothing alive, or rejects after `sweepTimeoutMs`.
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isAlive, type ProcessIdentity, readStat, signalProcess } from "./process-identity.js";
+
+const sweepTimeoutMs = 15_000;
+
+/** The variable of agents, nurseries and ranks that names their job without doubt: the path of its token. */
+export const tagVariable = "DROVER_TOKEN_FILE";
+
+/** Whose processes: all of a job's, or those of one of its nodes. */
+export type Belonging = Readonly<{ tokenPath: string; node?: string }>;
+
+export type FoundProcess = ProcessIdentity & Readonly<{ parentPid: number; command: string }>;
+
+/**
+ * Every living process that belongs to the job (or node), and to `roots`; this process and its ancestors excepted (W1).
+ * `roots` are processes known to belong to the job without a tag: a nursery that was forked has its zygote's environment.
+ */
+export function processesOf(belonging: Belonging, roots: readonly ProcessIdentity[] = []): FoundProcess[] {
+  const tags = [`\0${tagVariable}=${belonging.tokenPath}\0`, ...(belonging.node === undefined ? [] : [`\0DROVER_NODE_ID=${belonging.node}\0`])];
+  const all = new Map<number, FoundProcess>();
+  const mine = new Set<number>(roots.filter(isAlive).map(({ pid }) => pid));
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isSafeInteger(pid)) continue;
+    const stat = readStat(pid);
+    if (stat === null) continue;
+    all.set(pid, { pid, startTime: stat.startTime, parentPid: stat.parentPid, command: readText(`/proc/${pid}/cmdline`) });
+    const environment = `\0${readText(`/proc/${pid}/environ`)}`;
+    if (tags.every((tag) => environment.includes(tag))) mine.add(pid);
+  }
+  const spared = new Set<number>();
+  for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = all.get(at)?.parentPid) spared.add(at);
+  return [...all.values()].filter((found) => !spared.has(found.pid) && isDescendant(found, all, mine));
+}
+
+/** Kills them all, with SIGKILL, until none is left (W2, W3). Returns how many were killed. */
+export async function sweepProcesses(belonging: Belonging, roots: readonly ProcessIdentity[] = []): Promise<number> {
+  const deadlineMs = performance.now() + sweepTimeoutMs;
+  const killed = new Set<string>();
+  let known = roots;
+  for (;;) {
+    const found = processesOf(belonging, known);
+    if (found.length === 0) return killed.size;
+    if (performance.now() > deadlineMs) {
+      throw new Error(`still there after SIGKILL: ${found.map(({ pid, command }) => `${pid} ${command}`).join("; ")}`);
+    }
+    const parents = new Set(found.map(({ parentPid }) => parentPid));
+    const isParent = ({ pid }: FoundProcess): boolean => parents.has(pid);
+    for (const parent of found.filter(isParent)) signalProcess(parent, "SIGSTOP"); // W2
+    for (const leaf of found.filter((process) => !isParent(process))) signalProcess(leaf, "SIGKILL");
+    for (const { pid, startTime } of found) killed.add(`${pid} ${startTime}`);
+    known = found;
+    await sleep(found.some(isAlive) ? 5 : 0);
+  }
+}
+
+function isDescendant(found: FoundProcess, all: ReadonlyMap<number, FoundProcess>, of: ReadonlySet<number>): boolean {
+  for (let at: FoundProcess | undefined = found; at !== undefined; at = all.get(at.parentPid)) if (of.has(at.pid)) return true;
+  return false;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return ""; // It ended, or is not ours to read.
+  }
+}
