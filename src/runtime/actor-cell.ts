@@ -9,7 +9,7 @@
 import type { StoredEvent, StoredSnapshot } from "../store/journal.js";
 import type { ActorContext, ActorPort, ActorRef, AskOptions, AskOutcome, Cause, ExitReason, ReplyHandle, ReplyOf, Typed } from "./actor.js";
 import { Answered, type AnsweredEvent } from "./answered.js";
-import type { AnyDefinition, CellHost, LogLevel } from "./cell-host.js";
+import type { AnyDefinition, AskAddress, CellHost, LogLevel } from "./cell-host.js";
 import { type AskEnvelope, type TellEnvelope, errorData } from "./envelope.js";
 import { Mailbox, mailboxCapacity } from "./mailbox.js";
 
@@ -18,7 +18,7 @@ type Output = () => void;
 
 /** Messages that one batch takes at most, so that other actors of the thread get their turn. */
 const batchMax = 1_000;
-const askDeadlineMs = 10_000;
+const noOptions: AskOptions = {};
 
 /** What a snapshot row holds: the definition's own part and the answers to remember. */
 type SnapshotState = Readonly<{ state: unknown; answered: [string, unknown][] }>;
@@ -142,7 +142,7 @@ export class ActorCell implements ActorContext<Typed, Typed> {
   #receive(envelope: Incoming): boolean {
     if (envelope.kind === "ask" && envelope.requestId !== null && this.#answered?.has(envelope.requestId) === true) {
       const reply = this.#answered.get(envelope.requestId); // R6
-      this.#out(() => this.#host.sendReply(envelope.host, envelope.askId, reply));
+      this.#out(() => this.#host.sendReply(envelope, reply));
       return true;
     }
     this.#current = envelope;
@@ -211,30 +211,34 @@ export class ActorCell implements ActorContext<Typed, Typed> {
     });
   }
 
-  /** Ends the actor as failed: what it wanted to send of unwritten batches never leaves. */
+  /**
+   * Ends the actor as failed: what it wanted to send of unwritten batches never leaves. The ask that it was receiving fails; those that wait
+   * are settled by their askers when they learn that the actor is gone (`Host.lose`), for some may be delivered again.
+   */
   fail(thrown: unknown, kind: "error"): void {
     if (this.#phase === "stopped") return;
     const error = errorData(thrown);
-    this.#settleAll("ACTOR_FAILED", `${this.self.id} failed: ${error.message}`);
+    const current = this.#current;
+    if (current?.kind === "ask" && !this.#isAnswered) {
+      this.#host.failAsk(current, "ACTOR_FAILED", `${this.self.id} failed: ${error.message}`, error);
+    }
+    this.#end(error.message);
     this.#host.cellFailed(this.self.id, { kind, message: error.message }, error);
   }
 
   /** Ends the actor; its port is closed before this resolves. */
   async stop(): Promise<void> {
     if (this.#phase === "stopped") return;
-    this.#settleAll("ACTOR_NOT_FOUND", `${this.self.id} was stopped`);
+    this.#end("it was stopped");
     await this.#port?.close();
   }
 
-  #settleAll(code: "ACTOR_FAILED" | "ACTOR_NOT_FOUND", message: string): void {
+  #end(why: string): void {
     this.#phase = "stopped";
     for (const end of this.#timers?.values() ?? []) end();
     this.#timers = null;
-    const waiting: Incoming[] = this.#current && !this.#isAnswered ? [this.#current] : [];
-    for (let next = this.#mailbox.shift(); next; next = this.#mailbox.shift()) waiting.push(next);
-    for (const envelope of waiting) {
-      if (envelope.kind === "ask") this.#host.failAsk(envelope.host, envelope.askId, code, message, null);
-      else this.#host.deadLetter(this.self.id, envelope.message, message);
+    for (let next = this.#mailbox.shift(); next; next = this.#mailbox.shift()) {
+      if (next.kind === "tell") this.#host.deadLetter(this.self.id, next.message, why);
     }
   }
 
@@ -258,9 +262,14 @@ export class ActorCell implements ActorContext<Typed, Typed> {
   // What follows is the actor's own view of the world: `ActorContext`.
 
   get cause(): Cause {
+    return this.#cause() ?? { message: this.#current?.message.type ?? "started", from: this.self.id };
+  }
+
+  /** What led here, where an event did; null saves naming causes that no chain of events could be told by. */
+  #cause(): Cause | null {
     const last = this.#batchEvents.at(-1);
-    const event = last ? { event: { actor: this.self.id, seq: last.seq } } : (this.#current?.cause?.event ? { event: this.#current.cause.event } : {});
-    return { message: this.#current?.message.type ?? "started", from: this.self.id, ...event };
+    const event = last ? { actor: this.self.id, seq: last.seq } : this.#current?.cause?.event;
+    return event ? { message: this.#current?.message.type ?? "started", from: this.self.id, event } : null;
   }
 
   now(): number {
@@ -291,11 +300,12 @@ export class ActorCell implements ActorContext<Typed, Typed> {
 
   reply(reply: unknown): void {
     const asked = this.#takeAsk("reply");
-    this.#answer(asked.host, asked.askId, asked.requestId, reply);
+    this.#answer(asked, asked.requestId, reply);
   }
 
   deferReply<Reply>(): ReplyHandle<Reply> {
     const asked = this.#takeAsk("deferReply");
+    this.#host.putOff(asked);
     if (asked.requestId !== null) (this.#openRequests ??= new Map<number, string>()).set(asked.askId, asked.requestId);
     return { askId: asked.askId, from: String(asked.host) };
   }
@@ -304,7 +314,7 @@ export class ActorCell implements ActorContext<Typed, Typed> {
     this.#mustBeInside("answer");
     const requestId = this.#openRequests?.get(handle.askId) ?? null;
     this.#openRequests?.delete(handle.askId);
-    this.#answer(Number(handle.from), handle.askId, requestId, reply);
+    this.#answer({ host: Number(handle.from), askId: handle.askId, waiting: null }, requestId, reply);
   }
 
   #takeAsk(what: string): AskEnvelope {
@@ -316,13 +326,14 @@ export class ActorCell implements ActorContext<Typed, Typed> {
     return current;
   }
 
-  #answer(host: number, askId: number, requestId: string | null, reply: unknown): void {
+  #answer(ask: AskAddress, requestId: string | null, reply: unknown): void {
     if (requestId !== null) {
       this.#remember(requestId, reply);
       const event: AnsweredEvent = { type: "$answered", requestId, reply };
       if (this.definition.snapshot && this.#host.journal) this.#journal(event);
     }
-    this.#out(() => this.#host.sendReply(host, askId, reply));
+    if (this.definition.snapshot) this.#out(() => this.#host.sendReply(ask, reply));
+    else this.#host.sendReply(ask, reply);
   }
 
   #remember(requestId: string, reply: unknown): void {
@@ -331,7 +342,7 @@ export class ActorCell implements ActorContext<Typed, Typed> {
 
   tell<Other extends Typed>(to: ActorRef<Other>, message: Other, options?: Pick<AskOptions, "isControl">): void {
     this.#mustBeInside("tell");
-    const { cause } = this;
+    const cause = this.#cause();
     this.#out(() => this.#host.sendTell(this.self.id, to.id, message, options?.isControl === true, cause));
   }
 
@@ -339,21 +350,22 @@ export class ActorCell implements ActorContext<Typed, Typed> {
     to: ActorRef<Other>,
     message: Other & Readonly<{ type: Type }>,
     toMessage: (outcome: AskOutcome<ReplyOf<Other, Type>>) => Typed,
-    options: AskOptions = {},
+    options: AskOptions = noOptions,
   ): void {
     this.#mustBeInside("ask");
-    const { cause } = this;
+    const cause = this.#cause();
     const settle = (outcome: AskOutcome<unknown>): void => {
       if (this.#phase === "stopped") return;
       this.#deliverOwn(toMessage(outcome as AskOutcome<ReplyOf<Other, Type>>), cause);
     };
-    this.#out(() => this.#host.sendAsk(to.id, message, { deadlineMs: askDeadlineMs, ...options }, cause, settle));
+    if (this.definition.snapshot) this.#out(() => this.#host.sendAsk(to.id, message, options, cause, settle));
+    else this.#host.sendAsk(to.id, message, options, cause, settle);
   }
 
   after(delayMs: number, key: string, message: Typed): void {
     this.#mustBeInside("after");
     this.cancel(key);
-    const { cause } = this;
+    const cause = this.#cause();
     const end = this.#host.setTimer(delayMs, () => {
       this.#timers?.delete(key);
       this.#deliverOwn(message, cause);
@@ -368,7 +380,7 @@ export class ActorCell implements ActorContext<Typed, Typed> {
 
   monitor<Other extends Typed>(ref: ActorRef<Other>, toMessage: (reason: ExitReason) => Typed): void {
     this.#mustBeInside("monitor");
-    const { cause } = this;
+    const cause = this.#cause();
     this.#out(() => this.#host.monitor(ref.id, this.self.id, (reason) => this.#deliverOwn(toMessage(reason), cause)));
   }
 
@@ -396,8 +408,8 @@ export class ActorCell implements ActorContext<Typed, Typed> {
   }
 
   #out(output: Output): void {
-    if (this.#batchEvents.length === 0 && this.#writing.length === 0 && !this.definition.snapshot) output();
-    else this.#outputs.push(output);
+    if (this.definition.snapshot) this.#outputs.push(output);
+    else output();
   }
 
   #mustBeInside(what: string): void {

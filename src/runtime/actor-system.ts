@@ -216,7 +216,9 @@ export class ActorSystem implements SupervisorSystem {
   }
 
   #ended(actor: string, reason: ExitReason): void {
-    for (const root of this.#supervisors) root.parentOf(actor)?.childEnded(actor, reason);
+    const parents = this.#supervisors.flatMap((root) => root.parentOf(actor) ?? []);
+    for (const parent of parents) parent.childEnded(actor, reason);
+    if (parents.length === 0) this.#threads.lose([actor], reason, false);
   }
 
   #escalated(reason: ExitReason): void {

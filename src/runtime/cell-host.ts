@@ -2,9 +2,12 @@
 
 import type { Journal } from "../store/journal.js";
 import type { ActorDefinition, ActorPort, ActorRef, AskOptions, AskOutcome, Cause, ExitReason, PortContext, Typed } from "./actor.js";
-import type { ErrorData } from "./envelope.js";
+import type { AskEnvelope, ErrorData } from "./envelope.js";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** Where the answer to an ask goes. */
+export type AskAddress = Pick<AskEnvelope, "host" | "askId" | "waiting">;
 
 /** One line for the log of the process. */
 export type LogLine = Readonly<{ level: LogLevel; actor: string; text: string; fields: Readonly<Record<string, unknown>> }>;
@@ -20,9 +23,11 @@ export interface CellHost {
   log(line: LogLine): void;
   sendTell(from: string, to: string, message: Typed, isControl: boolean, cause: Cause | null): void;
   sendAsk(to: string, message: Typed, options: AskOptions, cause: Cause | null, settle: (outcome: AskOutcome<unknown>) => void): void;
-  sendReply(host: number, askId: number, reply: unknown): void;
+  sendReply(ask: AskAddress, reply: unknown): void;
   /** Ends an ask without an answer of the actor. */
-  failAsk(host: number, askId: number, code: "ACTOR_FAILED" | "ACTOR_NOT_FOUND", message: string, error: ErrorData | null): void;
+  failAsk(ask: AskAddress, code: "ACTOR_FAILED", message: string, error: ErrorData | null): void;
+  /** The ask will be answered by its number, later. */
+  putOff(ask: AskAddress): void;
   monitor(target: string, watcher: string, onDown: (reason: ExitReason) => void): void;
   /** A port that stands in for the definition's own (tests, simulator), or null. */
   portFor(actor: string, context: PortContext<Typed>): ActorPort<unknown> | null;

@@ -1,6 +1,7 @@
 /** What passes between the hosts of actors: messages with what is needed to answer them. Plain data, safe in any frame. */
 
 import type { AskErrorCode, Cause, Typed } from "./actor.js";
+import type { Waiting } from "./pending-asks.js";
 
 export type TellEnvelope = Readonly<{ kind: "tell"; to: string; message: Typed; isControl: boolean; cause: Cause | null }>;
 
@@ -15,6 +16,8 @@ export type AskEnvelope = Readonly<{
   askId: number;
   requestId: string | null;
   isIdempotent: boolean;
+  /** The asker's own record, where asker and actor share a host; never in a frame. */
+  waiting: Waiting | null;
 }>;
 
 export type ReplyEnvelope = Readonly<{ kind: "reply"; host: number; askId: number; reply: unknown }>;

@@ -8,7 +8,7 @@ import type { Journal } from "../store/journal.js";
 import type { ActorPort, AskOptions, AskOutcome, Cause, ExitReason, PortContext, Typed } from "./actor.js";
 import { ActorCell, type CellInspection } from "./actor-cell.js";
 import { AskError } from "./ask-error.js";
-import type { AnyDefinition, CellHost, LogLine } from "./cell-host.js";
+import type { AnyDefinition, AskAddress, CellHost, LogLine } from "./cell-host.js";
 import type { Clock } from "./clock.js";
 import { type AskEnvelope, type Envelope, type ErrorData, type FailEnvelope, errorFrom } from "./envelope.js";
 import { type AskResult, PendingAsks, sweepEveryMs } from "./pending-asks.js";
@@ -139,9 +139,14 @@ export class Host implements CellHost {
   receive(envelope: Envelope): void {
     switch (envelope.kind) {
       case "reply":
-        return this.asks.settle(envelope.askId, { ok: true, reply: envelope.reply });
+        return this.asks.settleNumber(envelope.askId, { ok: true, reply: envelope.reply });
       case "fail":
-        return this.asks.settle(envelope.askId, { ok: false, code: envelope.code, message: envelope.message, error: envelope.error });
+        return this.asks.settleNumber(envelope.askId, {
+          ok: false,
+          code: envelope.code,
+          message: envelope.message,
+          error: envelope.error,
+        });
       case "ask":
       case "tell":
         return this.#send(envelope);
@@ -176,7 +181,7 @@ export class Host implements CellHost {
 
   #refuse(envelope: Exclude<Envelope, { kind: "reply" | "fail" }>, code: FailEnvelope["code"], why: string): void {
     if (envelope.kind === "tell") return this.deadLetter(envelope.to, envelope.message, why);
-    this.#answer({ kind: "fail", host: envelope.host, askId: envelope.askId, code, message: why, error: null });
+    this.failAsk(envelope, code, why, null);
   }
 
   deadLetter(to: string, message: Typed, why: string): void {
@@ -213,16 +218,33 @@ export class Host implements CellHost {
 
   sendAsk(to: string, message: Typed, options: AskOptions, cause: Cause | null, settle: (outcome: AskOutcome<unknown>) => void): void {
     this.#ask(to, message, options, cause, (result) => {
-      settle(result.ok ? { ok: true, reply: result.reply } : { ok: false, code: result.code, message: result.message });
+      settle(result.ok ? result : { ok: false, code: result.code, message: result.message });
     });
   }
 
   #ask(to: string, message: Typed, options: AskOptions, cause: Cause | null, settle: (result: AskResult) => void): void {
     const { deadlineMs = 10_000, isControl = false, isIdempotent = false, requestId = null } = options;
     if (this.#isClosed) return settle({ ok: false, code: "SYSTEM_CLOSED", message: "the actor system is closed", error: null });
-    const askId = this.asks.nextId();
-    const ask: AskEnvelope = { kind: "ask", to, message: this.#copy(message), isControl, cause, host: this.index, askId, requestId, isIdempotent };
-    this.asks.add(askId, to, this.now(), deadlineMs, settle, isIdempotent ? ask : null);
+    const waiting = this.asks.open(to, this.now(), deadlineMs, settle);
+    const { askId } = waiting;
+    const isHere = this.#cells.has(to);
+    if (!isHere) this.asks.number(waiting);
+    const ask: AskEnvelope = {
+      kind: "ask",
+      to,
+      message: this.#copy(message),
+      isControl,
+      cause,
+      host: this.index,
+      askId,
+      requestId,
+      isIdempotent,
+      waiting: isHere ? waiting : null,
+    };
+    if (isIdempotent) {
+      this.asks.number(waiting); // It may be answered by another life of the actor, elsewhere.
+      waiting.resend = { ...ask, waiting: null };
+    }
     this.#endSweep ??= this.setTimer(sweepEveryMs, () => this.#sweep());
     this.#send(ask);
   }
@@ -232,12 +254,18 @@ export class Host implements CellHost {
     if (this.asks.sweep(this.now())) this.#endSweep ??= this.setTimer(sweepEveryMs, () => this.#sweep());
   }
 
-  sendReply(host: number, askId: number, reply: unknown): void {
-    this.#answer({ kind: "reply", host, askId, reply: this.#copy(reply) });
+  sendReply(ask: AskAddress, reply: unknown): void {
+    if (ask.waiting) this.asks.settle(ask.waiting, { ok: true, reply: this.#copy(reply) });
+    else this.#answer({ kind: "reply", host: ask.host, askId: ask.askId, reply: this.#copy(reply) });
   }
 
-  failAsk(host: number, askId: number, code: FailEnvelope["code"], message: string, error: ErrorData | null): void {
-    this.#answer({ kind: "fail", host, askId, code, message, error });
+  failAsk(ask: AskAddress, code: FailEnvelope["code"], message: string, error: ErrorData | null): void {
+    if (ask.waiting) this.asks.settle(ask.waiting, { ok: false, code, message, error });
+    else this.#answer({ kind: "fail", host: ask.host, askId: ask.askId, code, message, error });
+  }
+
+  putOff(ask: AskAddress): void {
+    if (ask.waiting) this.asks.number(ask.waiting);
   }
 
   monitor(target: string, watcher: string, onDown: (reason: ExitReason) => void): void {

@@ -14,43 +14,62 @@ export type AskResult =
   | Readonly<{ ok: true; reply: unknown }>
   | Readonly<{ ok: false; code: AskErrorCode; message: string; error: ErrorData | null }>;
 
-type Waiting = { askId: number; to: string; expiresAtMs: number; settle: Settle; resend: AskEnvelope | null };
+/** One ask that waits. Within a host it travels in the envelope itself, so that it need not be looked up when it is answered. */
+export type Waiting = {
+  readonly askId: number;
+  readonly to: string;
+  readonly expiresAtMs: number;
+  readonly settle: Settle;
+  resend: AskEnvelope | null;
+  isSettled: boolean;
+};
 type Expiry = { waiting: Waiting[]; next: number };
 
 /** How often deadlines are looked at, in milliseconds: an ask ends at most this much after its deadline. */
 export const sweepEveryMs = 10;
 
 export class PendingAsks {
-  readonly #waiting = new Map<number, Waiting>();
+  /** Asks that are answered by number: those to other hosts, and those whose answer was put off. */
+  readonly #numbered = new Map<number, Waiting>();
   readonly #expiries = new Map<number, Expiry>();
   #lastId = 0;
+  #open = 0;
   /** Answers that came after their deadline, or twice. */
   lateAnswers = 0;
 
   get size(): number {
-    return this.#waiting.size;
+    return this.#open;
   }
 
-  nextId(): number {
-    return ++this.#lastId;
-  }
-
-  /** `resend` is kept when the ask may be delivered again. */
-  add(askId: number, to: string, nowMs: number, deadlineMs: number, settle: Settle, resend: AskEnvelope | null): void {
-    const waiting: Waiting = { askId, to, expiresAtMs: nowMs + deadlineMs, settle, resend };
-    this.#waiting.set(askId, waiting);
+  /** A new ask, with its deadline. */
+  open(to: string, nowMs: number, deadlineMs: number, settle: Settle): Waiting {
+    const waiting: Waiting = { askId: ++this.#lastId, to, expiresAtMs: nowMs + deadlineMs, settle, resend: null, isSettled: false };
+    this.#open++;
     const expiry = this.#expiries.get(deadlineMs);
     if (expiry) expiry.waiting.push(waiting);
     else this.#expiries.set(deadlineMs, { waiting: [waiting], next: 0 });
+    return waiting;
   }
 
-  settle(askId: number, result: AskResult): void {
-    const waiting = this.#waiting.get(askId);
-    if (!waiting) {
+  /** From now on the ask can be answered by its number. */
+  number(waiting: Waiting): void {
+    this.#numbered.set(waiting.askId, waiting);
+  }
+
+  settleNumber(askId: number, result: AskResult): void {
+    const waiting = this.#numbered.get(askId);
+    if (waiting) this.settle(waiting, result);
+    else this.lateAnswers++;
+  }
+
+  settle(waiting: Waiting, result: AskResult): void {
+    if (waiting.isSettled) {
       this.lateAnswers++;
       return;
     }
-    this.#waiting.delete(askId);
+    waiting.isSettled = true;
+    this.#open--;
+    this.#numbered.delete(waiting.askId);
     waiting.settle(result);
   }
 
@@ -59,33 +78,36 @@ export class PendingAsks {
     for (const [deadlineMs, expiry] of this.#expiries) {
       for (; expiry.next < expiry.waiting.length; expiry.next++) {
         const head = expiry.waiting[expiry.next];
-        if (!head) break;
-        if (!this.#waiting.has(head.askId)) continue;
+        if (!head || head.isSettled) continue;
         if (head.expiresAtMs > nowMs) break;
         const message = `${head.to} did not answer within ${deadlineMs} ms`;
-        this.settle(head.askId, { ok: false, code: "DEADLINE_EXCEEDED", message, error: null });
+        this.settle(head, { ok: false, code: "DEADLINE_EXCEEDED", message, error: null });
       }
       if (expiry.next === expiry.waiting.length) this.#expiries.delete(deadlineMs);
       else if (expiry.next > 4_096) this.#expiries.set(deadlineMs, { waiting: expiry.waiting.slice(expiry.next), next: 0 });
     }
-    return this.#waiting.size > 0;
+    return this.#open > 0;
   }
 
-  /** The actor behind `to` lost its mailbox: idempotent asks are given back to be sent again, the others fail. */
+  /** These actors lost their mailboxes: idempotent asks are given back to be sent again, the others fail. */
   lose(to: ReadonlySet<string>, code: AskErrorCode, message: string): AskEnvelope[] {
     const again: AskEnvelope[] = [];
-    for (const waiting of [...this.#waiting.values()]) {
+    for (const waiting of this.#unsettled()) {
       if (!to.has(waiting.to)) continue;
       if (waiting.resend && code === "ACTOR_RESTARTED") again.push(waiting.resend);
-      else this.settle(waiting.askId, { ok: false, code, message, error: null });
+      else this.settle(waiting, { ok: false, code, message, error: null });
     }
     return again;
   }
 
   /** Ends everything. */
   close(): void {
-    for (const askId of [...this.#waiting.keys()]) {
-      this.settle(askId, { ok: false, code: "SYSTEM_CLOSED", message: "the actor system is closed", error: null });
+    for (const waiting of this.#unsettled()) {
+      this.settle(waiting, { ok: false, code: "SYSTEM_CLOSED", message: "the actor system is closed", error: null });
     }
+  }
+
+  #unsettled(): Waiting[] {
+    return [...this.#expiries.values()].flatMap(({ waiting, next }) => waiting.slice(next)).filter(({ isSettled }) => !isSettled);
   }
 }
