@@ -5,8 +5,8 @@
  * no durable state of its own: an ask that it had not answered when it was restarted is sent again by the asker,
  * appends being idempotent (J2).
  *
- * - B1  All appends and snapshots of one batch of messages go to the port as one group, hence into one transaction.
- * - B2  An append is answered only with what the port reported of it.
+ * - B1  All writes of one batch of messages go to the port as one group, hence into one transaction.
+ * - B2  A write is answered only with what the port reported of it.
  * - B3  Subscribers are told that the journal has advanced at most every `announceEveryMs`, and always of the last
  *       advance.
  */
@@ -14,7 +14,7 @@
 import { type ActorContext, defineActor, type ReplyHandle, type Tell } from "../src/runtime/actor.js";
 import type { JournalMessage, PauseReason, SubscriberRef } from "../src/store/journal-messages.js";
 import { openStatePort, type StatePortCommand, type StatePortReport } from "../src/store/state-port.js";
-import type { Operation, StoreOptions } from "../src/store/state-store.js";
+import type { StoreOptions } from "../src/store/state-store.js";
 
 export type StateBackendOptions = StoreOptions;
 
@@ -30,7 +30,7 @@ export type StateBackendState = {
   readonly volatile: {
     nextNumber: number;
     /** What this batch of messages asked to write, and who asked (B1). */
-    operations: Operation[];
+    frames: Uint8Array[];
     askers: ReplyHandle<unknown>[];
     /** Askers of the groups that the port has, by number of the group. */
     readonly groups: Map<number, readonly ReplyHandle<unknown>[]>;
@@ -58,7 +58,7 @@ export const stateBackend = defineActor<
   init: () => ({
     volatile: {
       nextNumber: 1,
-      operations: [],
+      frames: [],
       askers: [],
       groups: new Map(),
       requests: new Map(),
@@ -72,9 +72,8 @@ export const stateBackend = defineActor<
 
   receive({ volatile: state }, message, ctx) {
     switch (message.type) {
-      case "append":
-      case "save-snapshot":
-        state.operations.push(message);
+      case "write":
+        state.frames.push(message.frame);
         state.askers.push(ctx.deferReply());
         break;
       case "load":
@@ -98,7 +97,7 @@ export const stateBackend = defineActor<
         state.subscribers.delete(message.subscriber);
         break;
       case "batch-written":
-        state.groups.get(message.batch)?.forEach((asker, index) => ctx.answer(asker, message.outcomes[index])); // B2
+        state.groups.get(message.batch)?.forEach((asker, index) => ctx.answer(asker, message.replies[index])); // B2
         state.groups.delete(message.batch);
         state.commitSeq = Math.max(state.commitSeq, message.commitSeq);
         announce(state, ctx);
@@ -128,10 +127,10 @@ export const stateBackend = defineActor<
 
 // B1
 function flush(state: StateBackendState["volatile"], ctx: Context): void {
-  if (state.operations.length === 0) return;
-  const command: StatePortCommand = { type: "write", batch: state.nextNumber++, operations: state.operations };
+  if (state.frames.length === 0) return;
+  const command: StatePortCommand = { type: "write", batch: state.nextNumber++, frames: state.frames };
   state.groups.set(command.batch, state.askers);
-  state.operations = [];
+  state.frames = [];
   state.askers = [];
   ctx.perform(command);
 }

@@ -1,38 +1,79 @@
-/** The journal of a threaded system as a host sees it: the State Backend actor, asked. Appends may be delivered twice; it knows them again. */
+/**
+ * The journal of a threaded system as a host sees it: the State Backend actor, asked.
+ *
+ * All that the actors of this host write in one turn goes as one message, already encoded: the State Backend passes it
+ * on to its file without looking into it. A message may be delivered twice; appends are idempotent.
+ */
 
+import { BoundaryError } from "../base/errors.js";
+import {
+  decodeHistory,
+  encodeAppend,
+  encodeSnapshot,
+  type Operation,
+  packOperations,
+  unpackHistory,
+} from "../store/encoded.js";
 import type { ActorHistory, Journal, StoredEvent, StoredSnapshot } from "../store/journal.js";
-import type { Typed } from "./actor.js";
+import type { JournalMessage, JournalOutcome } from "../store/journal-messages.js";
+import type { ReplyTo } from "./actor.js";
 
-type Refusal = Readonly<{ ok: false; code: string; message: string }>;
+type Sent<Type extends JournalMessage["type"]> = Extract<JournalMessage, { type: Type }>;
+type Waiting = Readonly<{ operation: Operation; settle: () => void; fail: (error: Error) => void }>;
 
 export class ActorJournal implements Journal {
   readonly #actor: string;
-  readonly #ask: (message: Typed) => Promise<unknown>;
+  readonly #ask: (message: JournalMessage) => Promise<unknown>;
+  #waiting: Waiting[] = [];
 
-  constructor(actor: string, ask: (message: Typed) => Promise<unknown>) {
+  constructor(actor: string, ask: (message: JournalMessage) => Promise<unknown>) {
     this.#actor = actor;
     this.#ask = ask;
   }
 
   async load(actor: string): Promise<ActorHistory> {
-    return (await this.#said({ type: "load", actor } as Typed)) as ActorHistory;
+    this.#flush();
+    const reply = (await this.#ask({ type: "load", actor })) as ReplyTo<Sent<"load">>;
+    if (!reply.ok) throw this.#refused(reply);
+    return decodeHistory(unpackHistory(reply.frame));
   }
 
   async append(actor: string, events: readonly StoredEvent[]): Promise<void> {
-    await this.#said({ type: "append", actor, events } as Typed);
+    await this.#write(encodeAppend(actor, events));
   }
 
   async saveSnapshot(actor: string, snapshot: StoredSnapshot): Promise<void> {
-    await this.#said({ type: "save-snapshot", actor, snapshot } as Typed);
+    await this.#write(encodeSnapshot(actor, snapshot));
   }
 
-  async #said(message: Typed): Promise<unknown> {
-    const reply = await this.#ask(message);
-    if (!isRefusal(reply)) return reply;
-    throw Object.assign(new Error(`${this.#actor} refused ${message.type}: ${reply.message}`), { code: reply.code });
+  #write(operation: Operation): Promise<void> {
+    return new Promise((settle, fail) => {
+      if (this.#waiting.push({ operation, settle, fail }) === 1) queueMicrotask(() => this.#flush());
+    });
   }
-}
 
-function isRefusal(reply: unknown): reply is Refusal {
-  return typeof reply === "object" && reply !== null && "ok" in reply && reply.ok === false;
+  #flush(): void {
+    const group = this.#waiting;
+    if (group.length === 0) return;
+    this.#waiting = [];
+    const frame = packOperations(group.map(({ operation }) => operation));
+    this.#ask({ type: "write", frame }).then(
+      (reply) => this.#settle(group, (reply as ReplyTo<Sent<"write">>).outcomes),
+      (thrown: unknown) => {
+        for (const { fail } of group) fail(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      },
+    );
+  }
+
+  #settle(group: readonly Waiting[], outcomes: readonly JournalOutcome[] | null): void {
+    for (const [index, { settle, fail }] of group.entries()) {
+      const outcome = outcomes?.[index] ?? { ok: true };
+      if (outcome.ok) settle();
+      else fail(this.#refused(outcome));
+    }
+  }
+
+  #refused({ code, message }: Readonly<{ code: string; message: string }>): BoundaryError {
+    return new BoundaryError(code, `${this.#actor}: ${message}`);
+  }
 }

@@ -7,10 +7,8 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { StoredEvent } from "./journal.js";
 import type { HistoryEvent } from "./journal-messages.js";
+import type { EncodedEvent, ReplayEvent } from "./encoded.js";
 import { checksumOf, checksumOfText, decodePayload } from "./row-codec.js";
-
-/** An event ready to be written. */
-export type EncodedEvent = Readonly<{ event: StoredEvent; payload: Uint8Array }>;
 
 /** Columns of a row in the order of `eventColumns`. */
 export type EventRow = readonly [
@@ -26,8 +24,7 @@ export type EventRow = readonly [
   checksum: number,
 ];
 
-/** What replay needs of a row: no labels, no cause. Reading only these saves a third of the time. */
-export type ReplayRow = readonly [seq: number, atMs: number, payload: Uint8Array, checksum: number];
+type ReplayRow = readonly [...ReplayEvent, checksum: number];
 
 export const eventColumns =
   "commit_seq, seq, at_ms, type, payload, cause_message, cause_from, cause_actor, cause_seq, checksum";
@@ -41,9 +38,16 @@ export type EventGroup = Readonly<{
   commitSeqMax: number;
 }>;
 
+/** Rows that one statement writes: a call of SQLite costs as much as three of its rows. */
+const rowsPerInsert = 8;
+const columnsPerRow = 11;
+
 export class EventTable {
   readonly #insertActor: Statement<[string]>;
   readonly #insert: Statement;
+  readonly #insertMany: Statement;
+  /** Values of rows that are not written yet: fewer than `rowsPerInsert` rows. */
+  #values: unknown[] = [];
   readonly #stored: Statement<[number, number], EventRow>;
   readonly #after: Statement<[number, number, number], ReplayRow>;
   readonly #actors: Statement<[], readonly [number, string]>;
@@ -52,7 +56,10 @@ export class EventTable {
 
   constructor(database: Database) {
     this.#insertActor = database.prepare("INSERT INTO actors(name) VALUES(?)");
-    this.#insert = database.prepare(`INSERT INTO events(actor_id, ${eventColumns}) VALUES(?,?,?,?,?,?,?,?,?,?,?)`);
+    const into = `INSERT INTO events(actor_id, ${eventColumns}) VALUES`;
+    const row = `(${Array.from({ length: columnsPerRow }, () => "?").join()})`;
+    this.#insert = database.prepare(`${into} ${row}`);
+    this.#insertMany = database.prepare(`${into} ${Array.from({ length: rowsPerInsert }, () => row).join()}`);
     this.#stored = database
       .prepare<[number, number], EventRow>(
         `SELECT ${eventColumns} FROM events WHERE actor_id = ? AND seq = ? ORDER BY commit_seq DESC LIMIT 1`,
@@ -91,31 +98,56 @@ export class EventTable {
       .map(([actorId, type, count, seqMax, commitSeqMax]) => ({ actorId, type, count, seqMax, commitSeqMax }));
   }
 
-  insert(actorId: number, nameChecksum: number, commitSeq: number, { event, payload }: EncodedEvent): void {
-    const { seq, atMs, cause } = event;
-    this.#insert.run(
+  /** Written with the next `flush`, at the latest. */
+  insert(actorId: number, nameChecksum: number, commitSeq: number, event: EncodedEvent): void {
+    const [seq, atMs, type, payload, causeMessage, causeFrom, causeActor, causeSeq] = event;
+    const checksum = checksumOf(payload, nameChecksum, seq, atMs);
+    this.#values.push(
       actorId,
       commitSeq,
       seq,
       atMs,
-      event.event.type,
+      type,
       payload,
-      cause?.message ?? null,
-      cause?.from ?? null,
-      cause?.event?.actor ?? null,
-      cause?.event?.seq ?? null,
-      checksumOf(payload, nameChecksum, seq, atMs),
+      causeMessage,
+      causeFrom,
+      causeActor,
+      causeSeq,
+      checksum,
     );
+    if (this.#values.length === rowsPerInsert * columnsPerRow) {
+      this.#insertMany.run(...this.#values);
+      this.#values = [];
+    }
+  }
+
+  /** Writes all that was inserted. Due before the transaction ends, and before rows are read within it. */
+  flush(): void {
+    for (let at = 0; at < this.#values.length; at += columnsPerRow) {
+      this.#insert.run(...this.#values.slice(at, at + columnsPerRow));
+    }
+    this.#values = [];
+  }
+
+  /** Forgets what was inserted and not flushed, after the transaction failed. */
+  discard(): void {
+    this.#values = [];
   }
 
   /** The event that is stored under this number; cheap for a recent one. */
   stored(actorId: number, seq: number): EventRow | null {
+    this.flush();
     return this.#stored.get(actorId, seq) ?? null;
   }
 
-  /** The actor's events with numbers above `seq`, none of which was committed before `commitSeq`. */
-  after(actorId: number, seq: number, commitSeq: number): ReplayRow[] {
-    return this.#after.all(commitSeq, actorId, seq);
+  /**
+   * The actor's events with numbers above `seq`, none of which was committed before `commitSeq`; null for one that is
+   * damaged.
+   */
+  after(actorId: number, nameChecksum: number, seq: number, commitSeq: number): (ReplayEvent | null)[] {
+    return this.#after.all(commitSeq, actorId, seq).map(([number, atMs, payload, checksum]) => {
+      return checksumOf(payload, nameChecksum, number, atMs) === checksum ? [number, atMs, payload] : null;
+    });
   }
 
   /** Deletes the oldest events of a type up to number `seqMax`, at most `count`; says how many there were. */
@@ -124,22 +156,9 @@ export class EventTable {
   }
 }
 
-/** The event to replay; null when the row is damaged. */
-export function replayedEventOf([seq, atMs, payload, checksum]: ReplayRow, nameChecksum: number): StoredEvent | null {
-  if (checksumOf(payload, nameChecksum, seq, atMs) !== checksum) return null;
-  return { seq, atMs, event: decodePayload(payload) as StoredEvent["event"] };
-}
-
 /** Whether the row still has the checksum that it was written with. */
 export function isIntact(row: EventRow, nameChecksum: number): boolean {
   return checksumOf(row[4], nameChecksum, row[1], row[2]) === row[9];
-}
-
-/** The event of an intact row. */
-export function storedEventOf(row: EventRow): StoredEvent {
-  const cause = causeOf(row);
-  const event = decodePayload(row[4]) as StoredEvent["event"];
-  return cause === null ? { seq: row[1], atMs: row[2], event } : { seq: row[1], atMs: row[2], event, cause };
 }
 
 /** A row as readers of the history see it, damaged or not. */

@@ -1,14 +1,17 @@
 /**
  * What the State Backend is asked, from the actor hosts that write and from those who read the job's history.
  *
- * - J1  `append` is answered once its events are durable; while the disk is full the answer waits.
- * - J2  `append` is idempotent: the same (actor, seq) with the same content is accepted again, so an ask may be sent
+ * - J1  `write` is answered once its operations are durable; while the disk is full the answer waits.
+ * - J2  An append is idempotent: the same (actor, seq) with the same content is accepted again, so an ask may be sent
  *       again.
  * - J3  `load` sees everything that was asked before it.
+ *
+ * Events cross as they are stored (encoded.ts). Actor hosts do not send these themselves: their journal is
+ * `ActorJournal` (src/runtime), which puts all that is written in one turn of a thread into one `write`.
  */
 
 import type { ActorRef, Ask, Tell } from "../runtime/actor.js";
-import type { ActorHistory, StoredEvent, StoredSnapshot } from "./journal.js";
+import type { StoredEvent } from "./journal.js";
 
 /** Why the journal does not take something. Documented in docs/errors.md. */
 export type JournalRefusalCode =
@@ -89,9 +92,10 @@ export type JournalPaused = Tell<"journal-paused", { reason: PauseReason | null 
 export type SubscriberRef = ActorRef<JournalAdvanced | JournalPaused>;
 
 export type JournalMessage =
-  | Ask<"append", { actor: string; events: readonly StoredEvent[] }, JournalOutcome>
-  | Ask<"save-snapshot", { actor: string; snapshot: StoredSnapshot }, JournalOutcome>
-  | Ask<"load", { actor: string }, ActorHistory | JournalRefusal>
+  /** `frame`: `packOperations`. `outcomes` stand in the order of the operations; null when all are `ok`. */
+  | Ask<"write", { frame: Uint8Array }, Readonly<{ outcomes: readonly JournalOutcome[] | null }>>
+  /** `frame`: `packHistory`. */
+  | Ask<"load", { actor: string }, Readonly<{ ok: true; frame: Uint8Array }> | JournalRefusal>
   /**
    * Refused with HISTORY_QUERY for a query out of its bounds, and with STATE_DAMAGED or STATE_IO for a file that cannot
    * be read.

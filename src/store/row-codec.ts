@@ -2,7 +2,7 @@
  * How events and snapshots become bytes in a row, and how damage to them is seen.
  *
  * - C1  A payload stands for itself: it needs no table of structures that could be lost. Map, Set, bigint, Date, typed
- *       arrays and `undefined` come back as what they were.
+ *       arrays and `undefined` come back as what they were. A key `__proto__` does not: msgpackr gives it another name.
  * - C2  The checksum covers what is replayed: the payload, whose it is, its sequence number and its time.
  */
 

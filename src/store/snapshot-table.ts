@@ -6,13 +6,13 @@
  */
 
 import type { Database, Statement } from "better-sqlite3";
-import type { StoredSnapshot } from "./journal.js";
-import { checksumOf, decodePayload } from "./row-codec.js";
+import type { EncodedSnapshot } from "./encoded.js";
+import { checksumOf } from "./row-codec.js";
 
 type SnapshotRow = readonly [seq: number, commitSeq: number, version: number, payload: Uint8Array, checksum: number];
 
 /** A snapshot as it was read: `snapshot` is null where the row is damaged. */
-export type ReadSnapshot = Readonly<{ seq: number; commitSeq: number; snapshot: StoredSnapshot | null }>;
+export type ReadSnapshot = Readonly<{ seq: number; commitSeq: number; snapshot: EncodedSnapshot | null }>;
 
 const keptCount = 2;
 
@@ -43,8 +43,8 @@ export class SnapshotTable {
   }
 
   /** Replaces one of the same number, and deletes all but the two newest. */
-  save(actorId: number, nameChecksum: number, commitSeq: number, snapshot: StoredSnapshot, payload: Uint8Array): void {
-    const { seq, version } = snapshot;
+  save(actorId: number, nameChecksum: number, commitSeq: number, snapshot: EncodedSnapshot): void {
+    const { seq, version, payload } = snapshot;
     this.#save.run(actorId, seq, commitSeq, version, payload, checksumOf(payload, nameChecksum, seq, version));
     this.#deleteOld.run(actorId, actorId, keptCount);
   }
@@ -53,11 +53,11 @@ export class SnapshotTable {
     this.#delete.run(actorId, seq);
   }
 
-  /** Newest first; read and decoded one by one, as far as the caller goes. */
+  /** Newest first; read one by one, as far as the caller goes. */
   *read(actorId: number, nameChecksum: number): Generator<ReadSnapshot> {
     for (const [seq, commitSeq, version, payload, checksum] of this.#read.all(actorId)) {
       const intact = checksumOf(payload, nameChecksum, seq, version) === checksum;
-      yield { seq, commitSeq, snapshot: intact ? { seq, version, state: decodePayload(payload) } : null };
+      yield { seq, commitSeq, snapshot: intact ? { seq, version, payload } : null };
     }
   }
 

@@ -12,10 +12,11 @@
  */
 
 import { BoundaryError } from "../base/errors.js";
+import { decodeHistory, encodeAppend, encodeSnapshot, type EncodedHistory, type Operation } from "./encoded.js";
 import type { ActorHistory, Journal, StoredEvent, StoredSnapshot } from "./journal.js";
 import type { JournalOutcome, PauseReason, StoreInspection } from "./journal-messages.js";
 import { isBusy, isDiskFull, stateErrorOf } from "./state-errors.js";
-import { type Operation, StateStore, type StoreOptions } from "./state-store.js";
+import { StateStore, type StoreOptions } from "./state-store.js";
 
 /** What the owner of a journal is told, at once and in order. */
 export type JournalNotice =
@@ -37,14 +38,20 @@ export const groupEventsMax = 4_096;
 const retryFirstMs = 100;
 const retryLongestMs = 5_000;
 
-type Pending =
-  | Readonly<{ operation: Operation; settle: (outcome: JournalOutcome) => void; fail: (error: Error) => void }>
-  | Readonly<{ actor: string; settle: (history: ActorHistory) => void; fail: (error: Error) => void }>;
+type PendingWrite = Readonly<{
+  operations: readonly Operation[];
+  /** How many events they are. */
+  events: number;
+  settle: (outcomes: readonly JournalOutcome[]) => void;
+  fail: (error: Error) => void;
+}>;
+
+type PendingLoad = Readonly<{ actor: string; settle: (history: EncodedHistory) => void; fail: (error: Error) => void }>;
 
 export class SqliteJournal implements Journal {
   readonly #options: SqliteJournalOptions;
   readonly #store: StateStore;
-  #queue: Pending[] = [];
+  #queue: (PendingWrite | PendingLoad)[] = [];
   #pendingEvents = 0;
   #turn: NodeJS.Immediate | null = null;
   #retry: NodeJS.Timeout | null = null;
@@ -74,32 +81,37 @@ export class SqliteJournal implements Journal {
   }
 
   async append(actor: string, events: readonly StoredEvent[]): Promise<void> {
-    throwRefusal(await this.submit({ type: "append", actor, events }));
+    throwRefusal(await this.write([encodeAppend(actor, events)]));
   }
 
   async saveSnapshot(actor: string, snapshot: StoredSnapshot): Promise<void> {
-    throwRefusal(await this.submit({ type: "save-snapshot", actor, snapshot }));
+    throwRefusal(await this.write([encodeSnapshot(actor, snapshot)]));
   }
 
   /** Sees everything that was asked before it. Rejects with STATE_DAMAGED, JOURNAL_CLOSED. */
-  load(actor: string): Promise<ActorHistory> {
+  async load(actor: string): Promise<ActorHistory> {
+    return decodeHistory(await this.loadEncoded(actor));
+  }
+
+  /** Like `load`, without looking into the events. */
+  loadEncoded(actor: string): Promise<EncodedHistory> {
     return new Promise((settle, fail) => {
-      this.#enqueue({ actor, settle, fail }, 0);
+      this.#enqueue({ actor, settle, fail });
     });
   }
 
-  /** Like `append` and `saveSnapshot`, with refusals as data. Rejects only when the file fails (G3). */
-  submit(operation: Operation): Promise<JournalOutcome> {
+  /**
+   * Writes operations in one transaction; refusals are data, in the order of the operations. Rejects only when the file
+   * fails (G3).
+   */
+  write(operations: readonly Operation[]): Promise<readonly JournalOutcome[]> {
     return new Promise((settle, fail) => {
-      const count = eventCount(operation);
-      if (this.#ended instanceof JournalClosedError) settle(closedRefusal);
-      else if (this.#pendingEvents + count > pendingEventsMax) {
-        settle({
-          ok: false,
-          code: "JOURNAL_BUSY",
-          message: `${this.#pendingEvents} events wait for the disk already.`,
-        });
-      } else this.#enqueue({ operation, settle, fail }, count);
+      const events = operations.reduce((sum, operation) => sum + eventCount(operation), 0);
+      if (this.#ended instanceof JournalClosedError) settle(operations.map(() => closedRefusal));
+      else if (this.#pendingEvents + events > pendingEventsMax) {
+        const message = `${this.#pendingEvents} events wait for the disk already.`;
+        settle(operations.map(() => ({ ok: false, code: "JOURNAL_BUSY", message })));
+      } else this.#enqueue({ operations, events, settle, fail });
     });
   }
 
@@ -125,13 +137,13 @@ export class SqliteJournal implements Journal {
     return Promise.resolve();
   }
 
-  #enqueue(pending: Pending, count: number): void {
+  #enqueue(pending: PendingWrite | PendingLoad): void {
     if (this.#ended !== null) {
       pending.fail(this.#ended);
       return;
     }
     this.#queue.push(pending);
-    this.#pendingEvents += count;
+    if ("operations" in pending) this.#pendingEvents += pending.events;
     this.#schedule();
   }
 
@@ -157,38 +169,36 @@ export class SqliteJournal implements Journal {
     }
     this.#resume();
     this.#commits++;
-    const settled = this.#queue.splice(0, length);
     let next = 0;
-    for (const pending of settled) {
+    for (const pending of this.#queue.splice(0, length)) {
       if ("actor" in pending) this.#answerLoad(pending);
       else {
-        this.#pendingEvents -= eventCount(pending.operation);
-        const outcome = outcomes[next++];
-        if (outcome !== undefined) pending.settle(outcome);
+        this.#pendingEvents -= pending.events;
+        pending.settle(outcomes.slice(next, (next += pending.operations.length)));
       }
     }
     if (this.#store.commitSeq > commitSeqBefore) this.#notify({ type: "committed", commitSeq: this.#store.commitSeq });
     if (operations.some(({ type }) => type === "save-snapshot")) this.#pruneSoon();
   }
 
-  /** The head of the queue, up to the first load behind an operation (J3) or to `groupEventsMax` events. */
+  /** The head of the queue, up to the first write behind a load (J3) or to `groupEventsMax` events. */
   #nextGroup(): { operations: Operation[]; length: number } {
     const operations: Operation[] = [];
     let length = 0;
     let events = 0;
     let hasLoad = false;
     for (const pending of this.#queue) {
-      if ("operation" in pending) {
+      if ("operations" in pending) {
         if (hasLoad || events >= groupEventsMax) break;
-        operations.push(pending.operation);
-        events += eventCount(pending.operation);
+        operations.push(...pending.operations);
+        events += pending.events;
       } else hasLoad = true;
       length++;
     }
     return { operations, length };
   }
 
-  #answerLoad({ actor, settle, fail }: Extract<Pending, { actor: string }>): void {
+  #answerLoad({ actor, settle, fail }: PendingLoad): void {
     try {
       settle(this.#store.load(actor, (seq) => this.#notify({ type: "snapshot-damaged", actor, seq })));
     } catch (error) {
@@ -247,8 +257,9 @@ export class SqliteJournal implements Journal {
     this.#store.close();
     this.#pendingEvents = 0;
     for (const pending of this.#queue.splice(0)) {
-      if ("operation" in pending && reason instanceof JournalClosedError) pending.settle(closedRefusal);
-      else pending.fail(reason);
+      if ("operations" in pending && reason instanceof JournalClosedError) {
+        pending.settle(pending.operations.map(() => closedRefusal));
+      } else pending.fail(reason);
     }
   }
 
@@ -265,8 +276,8 @@ class JournalClosedError extends BoundaryError {
   }
 }
 
-function throwRefusal(outcome: JournalOutcome): void {
-  if (!outcome.ok) throw new BoundaryError(outcome.code, outcome.message);
+function throwRefusal(outcomes: readonly JournalOutcome[]): void {
+  for (const outcome of outcomes) if (!outcome.ok) throw new BoundaryError(outcome.code, outcome.message);
 }
 
 function eventCount(operation: Operation): number {

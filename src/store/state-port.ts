@@ -6,31 +6,35 @@
  * actor (G3): its supervisor opens it afresh.
  */
 
-import type { ActorPort, PortContext, Tell } from "../runtime/actor.js";
-import type { ActorHistory } from "./journal.js";
+import type { ActorPort, PortContext, ReplyTo, Tell } from "../runtime/actor.js";
+import { packHistory, unpackOperations } from "./encoded.js";
 import { JournalReader } from "./journal-reader.js";
 import type {
   HistoryPage,
   HistoryQuery,
+  JournalMessage,
   JournalOutcome,
-  JournalRefusal,
   PauseReason,
   StoreInspection,
 } from "./journal-messages.js";
 import { type JournalNotice, SqliteJournal } from "./sqlite-journal.js";
 import { BoundaryError } from "../base/errors.js";
-import type { Operation, StoreOptions } from "./state-store.js";
+import type { StoreOptions } from "./state-store.js";
 
 export type StatePortCommand =
-  /** Write these in one transaction, with whatever else waits. */
-  | Readonly<{ type: "write"; batch: number; operations: readonly Operation[] }>
+  /** Write these frames of operations in one transaction, with whatever else waits. */
+  | Readonly<{ type: "write"; batch: number; frames: readonly Uint8Array[] }>
   | Readonly<{ type: "load"; request: number; actor: string }>
   | Readonly<{ type: "read-history"; request: number; query: HistoryQuery }>
   | Readonly<{ type: "inspect"; request: number }>;
 
+/** What the asker of a frame is answered. */
+export type WriteReply = ReplyTo<Extract<JournalMessage, { type: "write" }>>;
+type LoadReply = ReplyTo<Extract<JournalMessage, { type: "load" }>>;
+
 export type StatePortReport =
-  | Tell<"batch-written", { batch: number; outcomes: readonly JournalOutcome[]; commitSeq: number }>
-  | Tell<"request-done", { request: number; reply: ActorHistory | JournalRefusal | HistoryPage | StoreInspection }>
+  | Tell<"batch-written", { batch: number; replies: readonly WriteReply[]; commitSeq: number }>
+  | Tell<"request-done", { request: number; reply: LoadReply | HistoryPage | StoreInspection }>
   | Tell<"acknowledgements-paused", { reason: PauseReason | null }>;
 
 /** Opens the state file; throws what `SqliteJournal.open` throws. */
@@ -52,7 +56,7 @@ class StatePort implements ActorPort<StatePortCommand> {
   perform(command: StatePortCommand): void {
     switch (command.type) {
       case "write":
-        void this.#write(command.batch, command.operations);
+        void this.#write(command.batch, command.frames);
         break;
       case "load":
         void this.#load(command.request, command.actor);
@@ -71,23 +75,30 @@ class StatePort implements ActorPort<StatePortCommand> {
     await this.#journal.close();
   }
 
-  async #write(batch: number, operations: readonly Operation[]): Promise<void> {
+  async #write(batch: number, frames: readonly Uint8Array[]): Promise<void> {
     try {
-      const outcomes = await Promise.all(operations.map((operation) => this.#journal.submit(operation)));
-      this.#report({ type: "batch-written", batch, outcomes, commitSeq: this.#journal.commitSeq });
+      const parts = frames.map(unpackOperations);
+      const outcomes = await this.#journal.write(parts.flat());
+      let next = 0;
+      const replies = parts.map(({ length }) => replyOf(outcomes.slice(next, (next += length))));
+      this.#report({ type: "batch-written", batch, replies, commitSeq: this.#journal.commitSeq });
     } catch (error) {
-      this.#ctx.fail(error instanceof Error ? error : new Error(String(error)));
+      this.#fail(error);
     }
   }
 
   async #load(request: number, actor: string): Promise<void> {
     try {
-      this.#done(request, await this.#journal.load(actor));
+      this.#done(request, { ok: true, frame: packHistory(await this.#journal.loadEncoded(actor)) });
     } catch (error) {
-      if (error instanceof BoundaryError && (error.code === "STATE_DAMAGED" || error.code === "JOURNAL_CLOSED")) {
-        this.#done(request, { ok: false, code: error.code, message: error.message });
-      } else this.#ctx.fail(error instanceof Error ? error : new Error(String(error)));
+      const code = error instanceof BoundaryError ? error.code : "";
+      if (code !== "STATE_DAMAGED" && code !== "JOURNAL_CLOSED") this.#fail(error);
+      else this.#done(request, { ok: false, code, message: error instanceof Error ? error.message : code });
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#ctx.fail(error instanceof Error ? error : new Error(String(error)));
   }
 
   #readHistory(query: HistoryQuery): HistoryPage {
@@ -129,4 +140,8 @@ class StatePort implements ActorPort<StatePortCommand> {
   #report(report: StatePortReport): void {
     this.#ctx.tell(this.#ctx.self, report, { isControl: true });
   }
+}
+
+function replyOf(outcomes: readonly JournalOutcome[]): WriteReply {
+  return { outcomes: outcomes.every(({ ok }) => ok) ? null : outcomes };
 }

@@ -11,17 +11,13 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import type { ActorHistory, StoredEvent, StoredSnapshot } from "./journal.js";
+import type { EncodedEvent, EncodedHistory, Operation, ReplayEvent } from "./encoded.js";
+import { EventTable, isIntact } from "./event-table.js";
 import type { JournalOutcome, JournalRefusal, JournalRefusalCode } from "./journal-messages.js";
-import { type EncodedEvent, EventTable, isIntact, replayedEventOf, storedEventOf } from "./event-table.js";
-import { checksumOfText, decodePayload, encodePayload } from "./row-codec.js";
+import { checksumOfText, decodePayload } from "./row-codec.js";
 import { SnapshotTable } from "./snapshot-table.js";
 import { stateError } from "./state-errors.js";
 import { type Durability, openStateFile, type StateFile } from "./state-file.js";
-
-export type Operation =
-  | Readonly<{ type: "append"; actor: string; events: readonly StoredEvent[] }>
-  | Readonly<{ type: "save-snapshot"; actor: string; snapshot: StoredSnapshot }>;
 
 export interface StoreOptions {
   /** The state file; made, with its folder, where there is none. */
@@ -36,9 +32,6 @@ export interface StoreOptions {
    */
   readonly historyEventsMax?: number;
 }
-
-/** One event or snapshot may have this many bytes when encoded; larger ones are refused with JOURNAL_BAD_EVENT. */
-export const payloadBytesMax = 64 * 1024 * 1024;
 
 /** What is remembered of an actor. */
 type Head = {
@@ -112,6 +105,7 @@ export class StateStore {
       const outcomes = operations.map((operation) =>
         operation.type === "append" ? this.#append(operation) : this.#saveSnapshot(operation),
       );
+      this.#events.flush();
       this.#commit();
       this.#remember();
       return outcomes;
@@ -127,20 +121,17 @@ export class StateStore {
    * passed over. Events come without their causes, which replay does not need. Throws STATE_DAMAGED when the history
    * cannot be read without a hole.
    */
-  load(actor: string, onDamagedSnapshot: (seq: number) => void): ActorHistory {
+  load(actor: string, onDamagedSnapshot: (seq: number) => void): EncodedHistory {
     const head = this.#heads.get(actor);
-    if (head === undefined) return { events: [] };
+    if (head === undefined) return { snapshot: null, events: [] };
     const damaged: number[] = [];
+    head.damagedSnapshots = damaged;
     for (const { seq, commitSeq, snapshot } of this.#snapshots.read(head.actorId, head.nameChecksum)) {
-      if (snapshot !== null) {
-        head.damagedSnapshots = damaged;
-        return { snapshot, events: this.#eventsAfter(actor, head, seq, commitSeq) };
-      }
+      if (snapshot !== null) return { snapshot, events: this.#eventsAfter(actor, head, seq, commitSeq) };
       damaged.push(seq);
       onDamagedSnapshot(seq);
     }
-    head.damagedSnapshots = damaged;
-    return { events: this.#eventsAfter(actor, head, 0, 0) };
+    return { snapshot: null, events: this.#eventsAfter(actor, head, 0, 0) };
   }
 
   /**
@@ -194,56 +185,45 @@ export class StateStore {
   }
 
   #append({ actor, events }: Extract<Operation, { type: "append" }>): JournalOutcome {
-    const first = events[0];
-    if (first === undefined) return { ok: true };
     const storedSeq = this.seqOf(actor);
-    if (first.seq > storedSeq + 1 || first.seq < 1 || events.some(({ seq }, index) => seq !== first.seq + index)) {
-      return refusal(
-        "JOURNAL_GAP",
-        `Event ${first.seq} of ${actor} does not follow ${storedSeq}, or its followers are not numbered on.`,
-      );
+    const firstSeq = events[0]?.[0] ?? storedSeq + 1;
+    if (firstSeq > storedSeq + 1 || firstSeq < 1 || events.some(([seq], index) => seq !== firstSeq + index)) {
+      const told = `Event ${firstSeq} of ${actor} does not follow ${storedSeq}, or its followers are not numbered on.`;
+      return refusal("JOURNAL_GAP", told);
     }
     const fresh: EncodedEvent[] = [];
     for (const event of events) {
-      const payload = encoded(event.event);
-      if (payload === null)
-        return refusal("JOURNAL_BAD_EVENT", `Event ${event.seq} of ${actor} (${event.event.type}) cannot be stored.`);
-      if (event.seq > storedSeq) fresh.push({ event, payload });
-      else if (!this.#isStored(actor, event, payload)) {
-        return refusal(
-          "JOURNAL_CONFLICT",
-          `Something else is stored as event ${event.seq} of ${actor}, or it is history that was pruned.`,
-        );
+      if (event[0] > storedSeq) fresh.push(event);
+      else if (!this.#isStored(actor, event)) {
+        const told = `Something else is stored as event ${event[0]} of ${actor}, or it is history that was pruned.`;
+        return refusal("JOURNAL_CONFLICT", told);
       }
     }
-    if (fresh.length === 0) return { ok: true };
-    const head = this.#heads.get(actor) ?? this.#addActor(actor);
-    if (!this.#staged.seqsBefore.has(head)) this.#staged.seqsBefore.set(head, head.seq);
-    for (const row of fresh) {
-      this.#events.insert(head.actorId, head.nameChecksum, ++this.#commitSeq, row);
-      this.#staged.events.push({ head, type: row.event.event.type });
-    }
-    head.seq = events[events.length - 1]?.seq ?? head.seq; // T3
+    if (fresh.length > 0) this.#insert(this.#heads.get(actor) ?? this.#addActor(actor), fresh);
     return { ok: true };
+  }
+
+  #insert(head: Head, events: readonly EncodedEvent[]): void {
+    if (!this.#staged.seqsBefore.has(head)) this.#staged.seqsBefore.set(head, head.seq);
+    for (const event of events) {
+      this.#events.insert(head.actorId, head.nameChecksum, ++this.#commitSeq, event);
+      this.#staged.events.push({ head, type: event[2] });
+      head.seq = event[0]; // T3
+    }
   }
 
   #saveSnapshot({ actor, snapshot }: Extract<Operation, { type: "save-snapshot" }>): JournalOutcome {
     const storedSeq = this.seqOf(actor);
     if (snapshot.seq > storedSeq || snapshot.seq < 0) {
-      return refusal(
-        "JOURNAL_GAP",
-        `The snapshot of ${actor} at event ${snapshot.seq} is ahead of the stored ${storedSeq}.`,
-      );
+      const told = `The snapshot of ${actor} at event ${snapshot.seq} is ahead of the stored ${storedSeq}.`;
+      return refusal("JOURNAL_GAP", told);
     }
-    const payload = encoded(snapshot.state);
-    if (payload === null)
-      return refusal("JOURNAL_BAD_EVENT", `The snapshot of ${actor} at event ${snapshot.seq} cannot be stored.`);
     const head = this.#heads.get(actor) ?? this.#addActor(actor);
     const newest = this.#snapshots.sequences(head.actorId).find((seq) => !head.damagedSnapshots.includes(seq));
     if (newest !== undefined && newest > snapshot.seq) return { ok: true };
     for (const seq of head.damagedSnapshots) this.#snapshots.delete(head.actorId, seq);
     const commitSeq = snapshot.seq === 0 ? 0 : (this.#events.stored(head.actorId, snapshot.seq)?.[0] ?? 0);
-    this.#snapshots.save(head.actorId, head.nameChecksum, commitSeq, snapshot, payload);
+    this.#snapshots.save(head.actorId, head.nameChecksum, commitSeq, snapshot);
     this.#staged.snapshots.push(head);
     return { ok: true };
   }
@@ -256,37 +236,30 @@ export class StateStore {
     return head;
   }
 
-  #isStored(actor: string, event: StoredEvent, payload: Uint8Array): boolean {
+  #isStored(actor: string, event: EncodedEvent): boolean {
     const head = this.#heads.get(actor);
-    const row = head === undefined ? null : this.#events.stored(head.actorId, event.seq);
+    const row = head === undefined ? null : this.#events.stored(head.actorId, event[0]);
     if (head === undefined || row === null || !isIntact(row, head.nameChecksum)) return false;
-    const { seq, atMs, cause } = event;
-    const asked = { seq, atMs, event: decodePayload(payload), ...(cause === undefined ? {} : { cause }) };
-    return isDeepStrictEqual(asked, storedEventOf(row));
+    const [seq, atMs, type, payload, ...cause] = event;
+    const [, storedSeq, storedAtMs, storedType, storedPayload, ...rest] = row;
+    const isSame = isDeepStrictEqual([seq, atMs, type, cause], [storedSeq, storedAtMs, storedType, rest.slice(0, -1)]);
+    return isSame && isDeepStrictEqual(decodePayload(payload), decodePayload(storedPayload));
   }
 
-  #eventsAfter(actor: string, head: Head, seq: number, commitSeq: number): StoredEvent[] {
+  #eventsAfter(actor: string, head: Head, seq: number, commitSeq: number): ReplayEvent[] {
     let expected = seq;
-    const events = this.#events.after(head.actorId, seq, commitSeq).map((row) => {
+    const events: ReplayEvent[] = [];
+    for (const event of this.#events.after(head.actorId, head.nameChecksum, seq, commitSeq)) {
       expected++;
-      const event = replayedEventOf(row, head.nameChecksum);
-      if (event?.seq !== expected) {
-        throw stateError(
-          "STATE_DAMAGED",
-          this.path,
-          `Event ${expected} of ${actor} is missing or damaged; its state cannot be recovered.`,
-        );
+      if (event?.[0] !== expected) {
+        const told = `Event ${expected} of ${actor} is missing or damaged; its state cannot be recovered.`;
+        throw stateError("STATE_DAMAGED", this.path, told);
       }
-      return event;
-    });
-    if (expected !== head.seq) {
-      throw stateError(
-        "STATE_DAMAGED",
-        this.path,
-        `The events of ${actor} end at ${head.seq}, its snapshot or events at ${expected}.`,
-      );
+      events.push(event);
     }
-    return events;
+    if (expected === head.seq) return events;
+    const told = `The events of ${actor} end at ${head.seq}, its snapshot or events at ${expected}.`;
+    throw stateError("STATE_DAMAGED", this.path, told);
   }
 
   #remember(): void {
@@ -300,19 +273,10 @@ export class StateStore {
   // T1
   #undo(): void {
     const { database } = this.#file;
+    this.#events.discard();
     if (database.inTransaction) database.exec("ROLLBACK");
     for (const [head, seq] of this.#staged.seqsBefore) head.seq = seq;
     for (const actor of this.#staged.added) this.#heads.delete(actor);
-  }
-}
-
-function encoded(value: unknown): Uint8Array | null {
-  try {
-    const payload = encodePayload(value);
-    return payload.byteLength <= payloadBytesMax ? payload : null;
-  } catch (error) {
-    if (error instanceof Error) return null;
-    throw error;
   }
 }
 

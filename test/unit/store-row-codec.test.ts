@@ -25,12 +25,8 @@ describe("row codec", () => {
   });
 
   it("brings back any plain data, and the same bytes for the same data (C1)", () => {
-    const data = fc.object({
-      withBigInt: true,
-      withMap: false,
-      withNullPrototype: false,
-      withUnicodeString: false,
-    } as object);
+    const key = fc.string().filter((name) => name !== "__proto__"); // Not carried, for safety's sake.
+    const data = fc.object({ key, withBigInt: true });
     fc.assert(
       fc.property(data, (value) => {
         const payload = encodePayload(value);

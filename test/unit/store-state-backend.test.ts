@@ -5,6 +5,7 @@ import {
   type StateBackendState,
   subscribersMax,
 } from "../../actors/state-backend.js";
+import { encodeAppend, packOperations } from "../../src/store/encoded.js";
 import { RecordingContext } from "../fixtures/recording-context.js";
 import { countedEvents } from "../fixtures/state-folder.js";
 
@@ -25,18 +26,19 @@ describe("the State Backend's rules", () => {
     stateBackend.batchEnd?.(state, ctx);
   }
 
-  const append = (actor: string): StateBackendMessage => ({ type: "append", actor, events: countedEvents(1, 1) });
-  const snapshot = { seq: 1, version: 1, state: "one" };
+  const frameOf = (actor: string): Uint8Array => packOperations([encodeAppend(actor, countedEvents(1, 1))]);
+  const write = (actor: string): StateBackendMessage => ({ type: "write", frame: frameOf(actor) });
+  const allGood = { outcomes: null };
 
   it("hands all writes of a batch to the port as one group, in order (B1)", () => {
-    receive(append("a"), { type: "save-snapshot", actor: "a", snapshot }, append("b"));
+    receive(write("a"), write("b"));
     expect(ctx.taken()).to.deep.equal([
       {
         kind: "perform",
         command: {
           type: "write",
           batch: 1,
-          operations: [append("a"), { type: "save-snapshot", actor: "a", snapshot }, append("b")],
+          frames: [frameOf("a"), frameOf("b")],
         },
       },
     ]);
@@ -45,36 +47,37 @@ describe("the State Backend's rules", () => {
   });
 
   it("answers each asker with what the port reported of its own write, and nobody before (B2)", () => {
-    receive(append("a"), append("b"));
-    receive(append("c"));
+    receive(write("a"), write("b"));
+    receive(write("c"));
     ctx.taken();
-    const gap = { ok: false, code: "JOURNAL_GAP", message: "gap" } as const;
-    receive({ type: "batch-written", batch: 1, outcomes: [{ ok: true }, gap], commitSeq: 1 });
+    const gap = { outcomes: [{ ok: false, code: "JOURNAL_GAP", message: "gap" }] } as const;
+    receive({ type: "batch-written", batch: 1, replies: [allGood, gap], commitSeq: 1 });
     expect(ctx.taken()).to.deep.equal([
-      { kind: "answer", askId: 1, reply: { ok: true } },
+      { kind: "answer", askId: 1, reply: allGood },
       { kind: "answer", askId: 2, reply: gap },
     ]);
-    receive({ type: "batch-written", batch: 2, outcomes: [{ ok: true }], commitSeq: 2 });
-    expect(ctx.taken()).to.deep.equal([{ kind: "answer", askId: 3, reply: { ok: true } }]);
-    receive({ type: "batch-written", batch: 2, outcomes: [{ ok: true }], commitSeq: 2 });
+    receive({ type: "batch-written", batch: 2, replies: [allGood], commitSeq: 2 });
+    expect(ctx.taken()).to.deep.equal([{ kind: "answer", askId: 3, reply: allGood }]);
+    receive({ type: "batch-written", batch: 2, replies: [allGood], commitSeq: 2 });
     expect(ctx.taken()).to.deep.equal([]);
   });
 
   it("has everything written that was asked before a load (J3)", () => {
-    receive(append("a"), { type: "load", actor: "a" }, append("b"));
+    receive(write("a"), { type: "load", actor: "a" }, write("b"));
     const commands = ctx
       .taken()
       .map((effect) => (effect.kind === "perform" ? (effect.command as { type: string }).type : effect.kind));
     expect(commands).to.deep.equal(["write", "load", "write"]);
-    receive({ type: "request-done", request: 2, reply: { events: [] } });
-    expect(ctx.taken()).to.deep.equal([{ kind: "answer", askId: 2, reply: { events: [] } }]);
+    const reply = { ok: true, frame: new Uint8Array(1) } as const;
+    receive({ type: "request-done", request: 2, reply });
+    expect(ctx.taken()).to.deep.equal([{ kind: "answer", askId: 2, reply }]);
   });
 
   it("tells subscribers of an advance at once, then at most once a period, and always of the last (B3)", () => {
     const subscriber = { id: "reader" };
     receive({ type: "subscribe", subscriber }, { type: "subscribe", subscriber });
     expect(ctx.taken().map(({ kind }) => kind)).to.deep.equal(["monitor", "answer", "answer"]);
-    for (const commitSeq of [1, 2, 3]) receive({ type: "batch-written", batch: 99, outcomes: [], commitSeq });
+    for (const commitSeq of [1, 2, 3]) receive({ type: "batch-written", batch: 99, replies: [], commitSeq });
     const advanced = (commitSeq: number): object => ({
       kind: "tell",
       to: "reader",
@@ -86,7 +89,7 @@ describe("the State Backend's rules", () => {
     expect(ctx.taken()).to.deep.equal([advanced(3), timer]);
     receive({ type: "announce" });
     expect(ctx.taken()).to.deep.equal([]);
-    receive({ type: "unsubscribe", subscriber }, { type: "batch-written", batch: 99, outcomes: [], commitSeq: 4 });
+    receive({ type: "unsubscribe", subscriber }, { type: "batch-written", batch: 99, replies: [], commitSeq: 4 });
     expect(ctx.taken()).to.deep.equal([]);
   });
 
