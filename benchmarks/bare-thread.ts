@@ -12,11 +12,11 @@ if ((workerData as { mode: string }).mode === "plain") {
   port.on("message", (message: unknown) => port.postMessage(message));
 } else {
   const packr = new Packr({ structures: bareStructures() });
-  let noted = 0;
+
   port.on("message", (frame: Uint8Array) => {
     const messages = packr.unpack(frame) as Message[];
     const answers = messages.filter(({ id }) => id >= 0).map(({ id, payload }) => ({ id, payload }));
-    noted += messages.length - answers.length;
+
     if (answers.length === 0) return;
     const packed = packr.pack(answers);
     const copy = new Uint8Array(packed.length);

@@ -90,7 +90,7 @@ const tells = (side: Side): Promise<number> =>
 
 export async function run(): Promise<Figure[]> {
   const system = new ActorSystem();
-  await system.supervise({ id: "bench", strategy: "one-for-one", children: [{ id: far.id, definition: benchEcho as AnyDefinition, placement: "thread" }] });
+  await system.supervise({ id: "bench", strategy: "one-for-one", children: [{ id: far.id, definition: benchEcho, placement: "thread" }] });
   const ours: Side = {
     ask: (payload) => system.ask(far, { type: "echo", payload }, { deadlineMs: 60_000 }),
     note: (payload) => system.tell(far, { type: "note", payload }),

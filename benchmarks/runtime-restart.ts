@@ -36,7 +36,7 @@ export async function run(): Promise<Figure[]> {
     backoffMs: { first: 0, most: 0 },
     children: [
       { id: "state-backend", definition: stateBackend as unknown as AnyDefinition, options: { path: join(folder, "state.db") }, placement: "thread" },
-      { id: ledger.id, definition: benchLedger as AnyDefinition, placement: "thread" },
+      { id: ledger.id, definition: benchLedger, placement: "thread" },
     ],
   });
   for (let sent = 0; sent < events; sent += 1_000) {

@@ -9,7 +9,7 @@ import { type ActorRef, actorRef } from "../../src/runtime/actor.js";
 import { ActorSystem } from "../../src/runtime/actor-system.js";
 import { AskError } from "../../src/runtime/ask-error.js";
 import type { AnyDefinition } from "../../src/runtime/cell-host.js";
-import type { ChildSpec, SupervisorSpec } from "../../src/runtime/supervision.js";
+import type { ChildSpec, Placement, SupervisorSpec } from "../../src/runtime/supervision.js";
 import { type CounterMessage, type EchoMessage, counter, echo } from "../fixtures/counter-actor.js";
 
 const first: ActorRef<CounterMessage> = actorRef("first");
@@ -31,17 +31,17 @@ describe("actors in threads", function () {
 
   const backend = (): ChildSpec => ({
     id: "state-backend",
-    definition: stateBackend as unknown as AnyDefinition,
+    definition: stateBackend,
     options: { path: join(folder, "state.db") },
     placement: "thread",
   });
-  const supervise = (spec: Partial<SupervisorSpec> = {}, placement: ChildSpec["placement"] = "thread"): Promise<void> =>
+  const supervise = (spec: Partial<SupervisorSpec> = {}, placement: Placement = "thread"): Promise<void> =>
     system.supervise({
       id: "root",
       strategy: "one-for-one",
       children: [
         backend(),
-        ...["first", "second"].map((id) => ({ id, definition: counter as AnyDefinition, placement: placement ?? "thread" })),
+        ...["first", "second"].map((id) => ({ id, definition: counter, placement })),
       ],
       ...spec,
     });
@@ -111,7 +111,7 @@ describe("actors in threads", function () {
 
   it("messages keep every kind of value, alone and in frames", async () => {
     const ref = actorRef<EchoMessage>("echo");
-    await system.supervise({ id: "echoes", strategy: "one-for-one", children: [{ id: "echo", definition: echo as AnyDefinition, placement: "thread" }] });
+    await system.supervise({ id: "echoes", strategy: "one-for-one", children: [{ id: "echo", definition: echo, placement: "thread" }] });
     const payload = { map: new Map([[1, "a"]]), set: new Set([2]), big: 2n ** 60n, bytes: new Uint8Array([1, 2]), none: null, deep: [{ a: [1.5] }] };
     for (const count of [1, 3]) {
       const answers = await Promise.all(Array.from({ length: count }, () => system.ask(ref, { type: "echo", payload })));

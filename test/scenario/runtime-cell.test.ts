@@ -27,7 +27,7 @@ const adder = defineActor<State, Message, { type: "added"; amount: number }>({
     switch (message.type) {
       case "add":
         ctx.emit({ type: "added", amount: message.amount });
-        return ctx.reply({ total: state.total });
+        { ctx.reply({ total: state.total }); return; }
       case "hold":
         return void state.volatile.held.push(ctx.deferReply());
       case "release":
@@ -36,17 +36,17 @@ const adder = defineActor<State, Message, { type: "added"; amount: number }>({
       case "fail":
         throw new Error("asked to fail");
       case "watch":
-        return ctx.monitor(actorRef(message.target), (reason) => ({ type: "went-down", kind: reason.kind }));
+        { ctx.monitor(actorRef(message.target), (reason) => ({ type: "went-down", kind: reason.kind })); return; }
       case "went-down":
         return void state.volatile.down.push(message.kind);
       case "wake-me":
         state.volatile.sleeping.push(ctx.deferReply());
-        return ctx.after(message.afterMs, "wake", { type: "wake" });
+        { ctx.after(message.afterMs, "wake", { type: "wake" }); return; }
       case "wake":
         for (const handle of state.volatile.sleeping.splice(0)) ctx.answer(handle, { atMs: ctx.now() });
         return;
       case "went":
-        return ctx.reply({ down: state.volatile.down });
+        { ctx.reply({ down: state.volatile.down }); return; }
     }
   },
   apply: (state, event) => void (state.total += event.amount),
