@@ -1,0 +1,136 @@
+/**
+ * Rounds: when one is opened, joined and sealed. The arithmetic is rendezvous.ts's; here it meets the record of the job.
+ *
+ * - O1  A round number is used once in the life of a job; what refers to another round than the newest is stale and changes nothing.
+ * - O2  While everyone is alive nothing on the way from a failure to the next world waits for a clock.
+ * - O3  A world that runs is taken down for growth only when it will be larger, and not before those on their way have had a last call.
+ */
+
+import type { GroupRecord, JobRecord, NodeRecord, RoundKind } from "./job-record.js";
+import { type Ledger, endJob, isActive } from "./ledger.js";
+import type { Role } from "./job-spec.js";
+import { isFit } from "./node-state.js";
+import { arrangeWorld, decideSeal, type Joiner, type SealDecision, worldOf } from "./rendezvous.js";
+import { limitsOf } from "./role-limits.js";
+
+/** Ranks of a world that has failed get at most this long between SIGTERM and SIGKILL: what they do no longer counts. */
+export const recoveryGraceMaxMs = 2_000;
+
+export function openRound(ledger: Ledger, group: GroupRecord, kind: RoundKind, because: string, isCharged = false): void {
+  if (!isActive(ledger)) return;
+  const { job, nowMs } = ledger;
+  const stopGraceMs = job.spec?.stopGraceMs ?? 0;
+  const graceMs = kind === "recovery" ? Math.min(stopGraceMs, recoveryGraceMaxMs) : stopGraceMs;
+  const round = job.rounds + 1; // O1
+  ledger.emit({ type: "round-opened", group: group.id, round, kind, because, isCharged, graceMs, atMs: nowMs });
+  settleRound(ledger, group);
+}
+
+export type JoinRequest = Readonly<{ round: number; nproc: number; storeHost: string; storePort: number }>;
+
+export function joinRound(ledger: Ledger, node: NodeRecord, request: JoinRequest): void {
+  const { job, nowMs } = ledger;
+  const group = job.groups.get(node.group);
+  if (group?.round !== request.round || !isActive(ledger) || !isFit(node.state)) return; // O1
+  const { id, host } = node;
+  if (group.phase === "open") {
+    ledger.emit({ type: "node-joined", node: id, host, group: group.id, ...request, atMs: nowMs });
+    settleRound(ledger, group);
+    return;
+  }
+  if (group.phase !== "sealed") return;
+  const joined = group.joins.get(id);
+  if (!group.members.has(id)) {
+    if (group.standby.has(id)) return;
+    const because = "it joined after the round was sealed";
+    ledger.emit({ type: "node-stands-by", node: id, host, group: group.id, because, atMs: nowMs });
+    considerScaling(ledger, group);
+  } else if (joined?.storePort !== request.storePort && node.ranks.every((rank) => rank.state === "assigned")) {
+    openRound(ledger, group, "recovery", `the store of ${id} was lost before its ranks began`);
+  }
+}
+
+/** Seals the open round if it is time to (V2), or ends the job when too few came for too long. */
+export function settleRound(ledger: Ledger, group: GroupRecord): void {
+  if (group.phase !== "open" || !isActive(ledger)) return;
+  const decision = sealDecision(ledger, group);
+  if (decision.kind === "seal") sealRound(ledger, group, decision.because);
+  else if (decision.kind === "too-few") endJob(ledger, { code: "TOO_FEW_NODES", message: decision.because });
+}
+
+function sealDecision({ job, nowMs, upSinceMs }: Ledger, group: GroupRecord): SealDecision {
+  return decideSeal({
+    limits: limitsOf(job, group),
+    joined: group.joined,
+    awaited: group.awaited.size,
+    fitSinceMs: group.fitSinceMs === null ? null : Math.max(group.fitSinceMs, upSinceMs),
+    shortSinceMs: Math.max(group.shortSinceMs, upSinceMs),
+    nowMs,
+    lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0,
+    joinTimeoutMs: job.spec?.rendezvous.joinTimeoutMs ?? 0,
+  });
+}
+
+function sealRound(ledger: Ledger, group: GroupRecord, because: string): void {
+  const { job, nowMs } = ledger;
+  const members = arrangeWorld(limitsOf(job, group), joinersOf(job, group));
+  const [first] = members;
+  const store = first && group.joins.get(first.node);
+  if (!store) throw new Error(`round ${group.round} of ${group.id} is to be sealed without a member`);
+  const worldSize = members.reduce((sum, member) => sum + member.nproc, 0);
+  const { id, round } = group;
+  const [masterAddr, masterPort] = [store.storeHost, store.storePort];
+  ledger.emit({ type: "round-sealed", group: id, round, members, worldSize, masterAddr, masterPort, because, atMs: nowMs });
+  considerScaling(ledger, group);
+}
+
+function joinersOf(job: JobRecord, group: GroupRecord): Joiner[] {
+  return [...group.joins].flatMap(([id, { nproc }]) => {
+    const node = job.nodes.get(id);
+    if (!node) return [];
+    return [{ node: id, role: node.role, nodeRank: node.nodeRank, formerGroupRank: group.members.get(id)?.groupRank ?? null, nproc }];
+  });
+}
+
+/** O3: opens a round that those who stand by make larger. */
+export function considerScaling(ledger: Ledger, group: GroupRecord): void {
+  if (!isActive(ledger) || group.phase !== "sealed" || group.standby.size === 0 || group.verdict) return;
+  const dueAtMs = standbyDueAtMs(ledger, group);
+  if (group.pending.size > 0 && ledger.nowMs < dueAtMs) return;
+  const nodes = worldOf(limitsOf(ledger.job, group), countRoles(ledger.job, [...group.members.keys(), ...group.standby]));
+  if (nodes === null || nodes <= group.members.size) return;
+  const came = [...group.standby].slice(0, 3).join(", ") + (group.standby.size > 3 ? ` and ${group.standby.size - 3} more` : "");
+  openRound(ledger, group, "scaling", `${came} can take part: from ${group.members.size} to ${nodes} nodes`);
+}
+
+function standbyDueAtMs({ job, upSinceMs }: Ledger, group: GroupRecord): number {
+  return Math.max(group.standbySinceMs, upSinceMs) + (job.spec?.rendezvous.lastCallMs ?? 0);
+}
+
+function countRoles(job: JobRecord, nodes: Iterable<string>): Map<Role, number> {
+  const counts = new Map<Role, number>();
+  for (const id of nodes) {
+    const role = job.nodes.get(id)?.role;
+    if (role) counts.set(role, (counts.get(role) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** Whether the group still makes a world without this node: enough others are fit, with their agents there. */
+export function canGoOnWithout(job: JobRecord, group: GroupRecord, gone: NodeRecord): boolean {
+  const others = [...job.nodes.values()].filter((node) => node !== gone && node.group === group.id && node.hasAgent && isFit(node.state));
+  return worldOf(limitsOf(job, group), countRoles(job, others.map((node) => node.id))) !== null;
+}
+
+/** When the group has to be looked at again though nobody says anything; null for never. */
+export function roundDueAtMs(ledger: Ledger, group: GroupRecord): number | null {
+  if (!isActive(ledger)) return null;
+  if (group.verdict) return group.verdict.dueAtMs;
+  if (group.phase === "open") {
+    const decision = sealDecision(ledger, group);
+    return decision.kind === "wait" ? decision.untilMs : ledger.nowMs;
+  }
+  const isHeld = group.phase === "sealed" && group.standby.size > 0 && group.pending.size > 0;
+  const dueAtMs = isHeld ? standbyDueAtMs(ledger, group) : null;
+  return dueAtMs !== null && dueAtMs > ledger.nowMs ? dueAtMs : null;
+}
