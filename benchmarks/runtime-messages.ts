@@ -4,7 +4,6 @@ import { Worker } from "node:worker_threads";
 import { Packr } from "msgpackr";
 import { actorRef } from "../src/runtime/actor.js";
 import { ActorSystem } from "../src/runtime/actor-system.js";
-import type { AnyDefinition } from "../src/runtime/cell-host.js";
 import { bareStructures } from "./bare-structures.js";
 import { type EchoMessage, benchEcho, tenFields } from "./bench-actors.js";
 import { type Figure, figureOf } from "./figure.js";

@@ -8,7 +8,6 @@ import { stateBackend } from "../../actors/state-backend.js";
 import { type ActorRef, actorRef } from "../../src/runtime/actor.js";
 import { ActorSystem } from "../../src/runtime/actor-system.js";
 import { AskError } from "../../src/runtime/ask-error.js";
-import type { AnyDefinition } from "../../src/runtime/cell-host.js";
 import type { ChildSpec, Placement, SupervisorSpec } from "../../src/runtime/supervision.js";
 import { type CounterMessage, type EchoMessage, counter, echo } from "../fixtures/counter-actor.js";
 
