@@ -1,11 +1,11 @@
 /** What the Job Auto Scaler is told and asked. */
 
-import type { JobSpec, Role } from "../../src/job/job-spec.js";
+import type { JobSpec } from "../../src/job/job-spec.js";
 import type { HostRecord } from "../../src/job/scale-plan.js";
+import type { ScalingNode } from "../../src/job/scaling-node.js";
 import type { Ask, Tell } from "../../src/runtime/actor.js";
 
-/** One node as far as scaling cares. */
-export type ScalingNode = Readonly<{ node: string; role: Role; nodeRank: number; host: string | null; isLive: boolean; isEnded: boolean }>;
+export type { ScalingNode };
 
 export type ScaleRefusal = Readonly<{ ok: false; code: "OUT_OF_RANGE" | "JOB_ENDING" | "CANNOT_PLACE"; message: string }>;
 

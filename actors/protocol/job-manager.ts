@@ -7,6 +7,7 @@ import type { RankProgress, RankReport } from "../../src/job/rank-report.js";
 import type { NodeLaunch } from "../../src/job/scale-plan.js";
 import type { NodeView, RankView, WorldView } from "../../src/job/world-view.js";
 import type { Ask, Tell } from "../../src/runtime/actor.js";
+import type { PlacementView } from "./scheduler.js";
 
 export type { HostFacts, NodeView, RankProgress, RankReport, RankView, WorldView };
 
@@ -43,6 +44,9 @@ export type JobManagerMessage =
   // From the Master Service.
   | Ask<"get-world", object, WorldView>
   // From itself.
-  | Tell<"round-deadline", { round: number }>
+  | Tell<"round-deadline", { group: string }>
   | Tell<"check-heartbeats">
-  | Tell<"poll-deadline", { node: string }>;
+  | Tell<"poll-deadline", { node: string }>
+  | Tell<"ask-placements">
+  /** What the Scheduler says of all nodes, asked after a restart; null when it could not be asked. */
+  | Tell<"placements-known", { placements: readonly PlacementView[] | null }>;

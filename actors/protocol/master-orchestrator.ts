@@ -10,6 +10,7 @@ export type JobView = Readonly<{
   reason: EndReason | null;
   createdAtMs: number;
   endedAtMs: number | null;
+  /** Components of the master that were restarted. The restarts of ranks are the Job Manager's. */
   restarts: number;
 }>;
 
@@ -29,4 +30,8 @@ export type MasterOrchestratorMessage =
   | Ask<"get-job", object, JobView>
   /** From the runtime: a component was restarted, for the record. */
   | Tell<"child-restarted", { child: string; why: string; restarts: number }>
+  // From itself.
+  | Tell<"ask-address">
+  | Tell<"address-known", { address: Readonly<{ host: string; port: number }> | null }>
+  | Tell<"hosts-closed", { isClosed: boolean; why: string }>
   | Tell<"retry-stop">;

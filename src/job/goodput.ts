@@ -78,3 +78,8 @@ function undoFrom(segments: readonly Segment[], step: number): Segment[] {
     return [{ first: segment.first, last: step - 1, ms: segment.ms * kept }];
   });
 }
+
+/** The last step of this round that is known here; null before the first. */
+export function goodputStep(goodput: Readonly<Goodput>, round: number): number | null {
+  return goodput.live?.round === round ? goodput.live.last : null;
+}

@@ -6,7 +6,6 @@ import type { RoleLimits } from "./rendezvous.js";
 
 const noLimits: readonly RoleLimits[] = [];
 const alone = { min: 1, max: 1, unit: 1 };
-const known = new WeakMap<object, readonly RoleLimits[]>();
 
 /** Of the trainers: workers and chiefs as the spec has them. A parameter server or an evaluator is alone in its group. */
 export function limitsOf(job: Readonly<Pick<JobRecord, "spec" | "nodes">>, group: Pick<GroupRecord, "id">): readonly RoleLimits[] {
@@ -14,10 +13,6 @@ export function limitsOf(job: Readonly<Pick<JobRecord, "spec" | "nodes">>, group
     const role = job.nodes.get(group.id)?.role;
     return role ? [{ role, ...alone }] : noLimits;
   }
-  if (!job.spec) return noLimits;
-  const limits =
-    known.get(job.spec) ??
-    job.spec.roles.filter(({ role }) => role === "worker" || role === "chief").map(({ role, nodes }) => ({ role, ...nodes }));
-  known.set(job.spec, limits);
-  return limits;
+  const roles = job.spec?.roles.filter(({ role }) => role === "worker" || role === "chief");
+  return roles?.map(({ role, nodes }) => ({ role, ...nodes })) ?? noLimits;
 }

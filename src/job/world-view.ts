@@ -1,5 +1,7 @@
 /** What a person or a program sees of a job's nodes and ranks. */
 
+import { goodputOf } from "./goodput.js";
+import { type GroupRecord, type JobRecord, type NodeRecord, trainers } from "./job-record.js";
 import type { Role } from "./job-spec.js";
 
 export type NodeView = Readonly<{
@@ -44,3 +46,90 @@ export type WorldView = Readonly<{
   /** Share of the time since the start that went into steps which no failure undid; null while no step is known. */
   goodput: number | null;
 }>;
+
+/** What was last heard of a node and its ranks; kept apart from the record, for it need not survive. */
+export type Gauges = Readonly<{
+  heardAtMs(node: string): number | null;
+  isSuspect(node: string): boolean;
+  rankOf(node: string, localRank: number, round: number): RankGauge | null;
+}>;
+
+export type RankGauge = Readonly<{
+  step: number | null;
+  loss: RankView["loss"];
+  samplesPerSecond: number | null;
+  cpuCores: number;
+  memoryBytes: number;
+}>;
+
+/** The job as it is now. `suspect` is a running node whose agent is not to be heard; it is no state of its own. */
+export function viewWorld(job: JobRecord, gauges: Gauges, nowMs: number): WorldView {
+  const main = job.groups.get(trainers);
+  const ranks = [...job.groups.values()].flatMap((group) => ranksOf(job, group, gauges));
+  const rates = ranks.flatMap((rank) => rank.samplesPerSecond ?? []);
+  const losses = ranks.flatMap((rank) => rank.loss ?? []);
+  return {
+    round: main?.round ?? 0,
+    worldSize: main?.worldSize ?? 0,
+    nodes: [...job.nodes.values()].map((node) => viewNode(job, node, gauges)),
+    ranks,
+    restarts: job.budget.restarts,
+    relaunches: job.budget.relaunches,
+    maxRestarts: job.budget.maxRestarts,
+    step: newestStep(job, ranks),
+    samplesPerSecond: rates.length === 0 ? null : rates.reduce((sum, rate) => sum + rate, 0),
+    loss: losses[0] ?? null,
+    goodput: goodputOf(job.goodput, nowMs),
+  };
+}
+
+function newestStep(job: JobRecord, ranks: readonly RankView[]): number | null {
+  let newest = job.goodput.live?.last ?? job.goodput.segments.at(-1)?.last ?? null;
+  for (const { step } of ranks) if (step !== null && (newest === null || step > newest)) newest = step;
+  return newest;
+}
+
+function viewNode(job: JobRecord, node: NodeRecord, gauges: Gauges): NodeView {
+  const group = job.groups.get(node.group);
+  const isSuspect = node.state === "running" && job.mode !== "stopping" && (!node.hasAgent || gauges.isSuspect(node.id));
+  return {
+    id: node.id,
+    role: node.role,
+    nodeRank: node.nodeRank,
+    host: node.host,
+    agentPid: node.agentPid,
+    state: isSuspect ? "suspect" : node.state,
+    restarts: node.restarts,
+    groupRank: (group?.phase === "sealed" ? group.members.get(node.id)?.groupRank : null) ?? null,
+    lastHeartbeatMs: gauges.heardAtMs(node.id),
+  };
+}
+
+function ranksOf(job: JobRecord, group: GroupRecord, gauges: Gauges): RankView[] {
+  return [...group.members.keys()].flatMap((id) => {
+    const node = job.nodes.get(id);
+    if (!node) return [];
+    return node.ranks.map(({ rank, localRank, pid, state }): RankView => {
+      const gauge = gauges.rankOf(id, localRank, group.round);
+      return {
+        rank,
+        localRank,
+        node: id,
+        host: node.host,
+        pid,
+        incarnation: group.round,
+        state,
+        step: gauge?.step ?? null,
+        loss: gauge?.loss ?? null,
+        samplesPerSecond: gauge?.samplesPerSecond ?? null,
+        cpuCores: gauge?.cpuCores ?? null,
+        memoryBytes: gauge?.memoryBytes ?? null,
+      };
+    });
+  });
+}
+
+/** Who is in the world of the group, and where. */
+export function ranksAndNodes(job: JobRecord, group: GroupRecord): Readonly<{ rank: number; node: string }>[] {
+  return [...group.members.keys()].flatMap((node) => (job.nodes.get(node)?.ranks ?? []).map(({ rank }) => ({ rank, node })));
+}

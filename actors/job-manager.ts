@@ -1,0 +1,413 @@
+/**
+ * Job Manager: nodes, heartbeats, rendezvous rounds, exits and budgets.
+ *
+ * Owns the record of the job (src/job/job-record.ts) and what is desired of each node. The rules are src/job's `*-rules.ts`; here messages
+ * become calls of rules, and the events that those write become messages to others (`announce`). Does not own how many nodes there should be
+ * (Job Auto Scaler), where they run (Scheduler), or that the job ends (Master Orchestrator).
+ *
+ * - M1  What others are told follows from an event, so that what was decided is durable before anybody hears of it, and is told again after a
+ *       restart (`resumeWork`). Whoever is told twice ignores it.
+ * - M2  A poll is answered in the batch that changed what its node is desired to be; nothing on that way waits for a clock.
+ * - M3  Only the newest life of an agent is listened to (A1), and whatever it asks is a heartbeat.
+ */
+
+import { desiredOf } from "../src/job/desired-state.js";
+import { DesiredPolls } from "../src/job/desired-polls.js";
+import { goodputStep } from "../src/job/goodput.js";
+import type { JobEvent } from "../src/job/job-event.js";
+import { applyJobEvent } from "../src/job/job-history.js";
+import { type JobRecord, type NodeRecord, openRecord, trainers } from "../src/job/job-record.js";
+import { agentGraceMs, beginJob, meetDeadline, noteIfGone, pauseJob, resumeJob, stopJob } from "../src/job/job-rules.js";
+import type { Ledger } from "../src/job/ledger.js";
+import * as nodeRules from "../src/job/node-rules.js";
+import { isLive } from "../src/job/node-state.js";
+import { RankGauges } from "../src/job/rank-gauges.js";
+import type { RankProgress } from "../src/job/rank-report.js";
+import { reportRanks } from "../src/job/rank-rules.js";
+import { joinRound, roundDueAtMs } from "../src/job/round-rules.js";
+import { scalingNodesOf } from "../src/job/scaling-node.js";
+import { ranksAndNodes, viewWorld } from "../src/job/world-view.js";
+import { type ActorContext, defineActor, type ReplyHandle } from "../src/runtime/actor.js";
+import type { JobManagerMessage, StaleAgent } from "./protocol/job-manager.js";
+import { diagnosisMaster, jobAutoScaler, masterOrchestrator, scheduler, taskManager } from "./protocol/refs.js";
+import type { PlacementView } from "./protocol/scheduler.js";
+
+/** A poll is answered after this at the latest, with what was known before if need be. */
+const pollMsMax = 20_000;
+/** Steps are written down at most this often, and when a round ends. */
+const stepNoteMs = 1_000;
+const placementsRetryMs = 1_000;
+
+type DesiredReply = Readonly<{ ok: true; desired: ReturnType<typeof desiredOf> }> | StaleAgent;
+type AgentMessage = Extract<JobManagerMessage, { agentId: string; node: string }>;
+type AgentRequest = Exclude<AgentMessage, { type: "register-agent" | "agent-disconnected" | "facts-judged" }>;
+
+export type JobManagerState = {
+  readonly job: JobRecord;
+  readonly volatile: {
+    readonly gauges: RankGauges;
+    readonly polls: DesiredPolls<ReplyHandle<DesiredReply>>;
+    /** Nodes whose desired state has changed in this batch, and groups whose deadline may have. */
+    readonly touched: Set<string>;
+    readonly changedGroups: Set<string>;
+    haveNodesChanged: boolean;
+    upSinceMs: number;
+    /** The newest step of the trainers that is not written down yet. */
+    step: { round: number; step: number; atMs: number } | null;
+    stepNotedAtMs: number;
+  };
+};
+
+type Context = ActorContext<JobManagerMessage, JobEvent>;
+
+export const jobManager = defineActor<JobManagerState, JobManagerMessage, JobEvent>({
+  name: "job-manager",
+  module: import.meta.url,
+  init: () => stateOf(openRecord()),
+  started(state, ctx) {
+    state.volatile.upSinceMs = ctx.now();
+    state.volatile.touched.clear();
+    if (state.job.spec) resumeWork(state, ctx);
+  },
+  receive,
+  apply: (state, event) => applyJobEvent(state.job, event, state.volatile.touched),
+  batchEnd(state, ctx) {
+    const { touched, changedGroups, polls } = state.volatile;
+    for (const id of touched) if (polls.get(id)) answerPoll(state, id, ctx); // M2
+    touched.clear();
+    for (const id of changedGroups) armRound(state, id, ctx);
+    changedGroups.clear();
+    if (state.volatile.haveNodesChanged) tellNodes(state, ctx);
+  },
+  snapshot: { version: 1, take: (state) => state.job, parse: (taken) => stateOf(taken as JobRecord) },
+});
+
+function stateOf(job: JobRecord): JobManagerState {
+  const volatile: JobManagerState["volatile"] = {
+    gauges: new RankGauges(),
+    polls: new DesiredPolls(),
+    touched: new Set(),
+    changedGroups: new Set(),
+    haveNodesChanged: false,
+    upSinceMs: 0,
+    step: null,
+    stepNotedAtMs: 0,
+  };
+  return { job, volatile };
+}
+
+function ledgerOf(state: JobManagerState, ctx: Context): Ledger {
+  return {
+    job: state.job,
+    nowMs: ctx.now(),
+    upSinceMs: state.volatile.upSinceMs,
+    emit(event) {
+      ctx.emit(event);
+      announce(state, event, ctx); // M1
+    },
+  };
+}
+
+function receive(state: JobManagerState, message: JobManagerMessage, ctx: Context): void {
+  const ledger = ledgerOf(state, ctx);
+  switch (message.type) {
+    case "report-progress":
+    case "await-desired":
+      return receiveFromAgent(state, ledger, message, ctx);
+    case "get-world":
+      return ctx.reply(viewWorld(state.job, state.volatile.gauges, ctx.now()));
+    case "poll-deadline":
+      return answerPoll(state, message.node, ctx);
+    case "ask-placements":
+      return askPlacements(ctx);
+    case "placements-known":
+      return reconcile(state, ledger, message.placements, ctx);
+    default:
+      noteStep(state, ledger); // What follows may end a round.
+      receiveRare(state, ledger, message, ctx);
+  }
+}
+
+type Rare = Exclude<JobManagerMessage, { type: "report-progress" | "await-desired" | "get-world" | "poll-deadline" | "ask-placements" | "placements-known" }>;
+
+function receiveRare(state: JobManagerState, ledger: Ledger, message: Rare, ctx: Context): void {
+  switch (message.type) {
+    case "start-nodes":
+      beginJob(ledger, message.spec);
+      return armHeartbeats(state, ctx);
+    case "stop-nodes":
+      if (state.job.isGone) ctx.tell(masterOrchestrator, { type: "nodes-gone" }); // It asks again: it may have missed that.
+      stopJob(ledger, message.because, message.graceMs);
+      return ctx.after(message.graceMs + agentGraceMs, "stop", { type: "check-heartbeats" });
+    case "pause-nodes":
+      return pauseJob(ledger, message.because);
+    case "resume-nodes":
+      return resumeJob(ledger);
+    case "restart-ranks": {
+      const group = state.job.groups.get(trainers);
+      return group && nodeRules.restartRanks(ledger, group, message.because, message.isCharged);
+    }
+    case "resize-job":
+      return nodeRules.resizeJob(ledger, message.nodes, message.remove, message.because);
+    case "collect-stacks":
+      return collectStacks(state, ledger, message.probe, message.because, ctx);
+    case "round-deadline": {
+      const group = state.job.groups.get(message.group);
+      state.volatile.changedGroups.add(message.group);
+      return group && meetDeadline(ledger, group);
+    }
+    case "check-heartbeats":
+      nodeRules.loseSilentNodes(ledger, (node) => state.volatile.gauges.heardAtMs(node));
+      noteIfGone(ledger);
+      return armHeartbeats(state, ctx);
+    case "register-agent":
+      return registerAgent(state, ledger, message, ctx);
+    case "join-round":
+    case "report-ranks":
+    case "report-probe":
+      return receiveFromAgent(state, ledger, message, ctx);
+    default:
+      receiveOfNode(state, ledger, message, ctx);
+  }
+}
+
+type OfNode = Extract<JobManagerMessage, { type: "node-launched" | "node-unplaceable" | "agent-exited" | "agent-disconnected" | "facts-judged" }>;
+
+/** What is told of a node by others than its agent. */
+function receiveOfNode(state: JobManagerState, ledger: Ledger, message: OfNode, ctx: Context): void {
+  const node = state.job.nodes.get(message.node);
+  if (!node) {
+    ctx.log("warn", `${message.type} of a node that is not known`, { node: message.node });
+    return;
+  }
+  switch (message.type) {
+    case "node-launched":
+      return nodeRules.noteLaunched(ledger, node, message);
+    case "node-unplaceable":
+      return nodeRules.noteUnplaceable(ledger, node, message.because, message.isForEver);
+    case "agent-exited":
+      nodeRules.noteAgentEnded(ledger, node, message.because, message.isHostGone);
+      return noteIfGone(ledger);
+    case "facts-judged":
+      if (node.agentId === message.agentId) nodeRules.judgeFacts(ledger, node, message.isFit, message.because);
+      return;
+    case "agent-disconnected":
+      if (node.agentId !== message.agentId) return; // M3
+      state.volatile.polls.take(node.id);
+      state.volatile.gauges.suspect(node.id);
+  }
+}
+
+function registerAgent(state: JobManagerState, ledger: Ledger, message: AgentMessage & { type: "register-agent" }, ctx: Context): void {
+  const { job, volatile } = state;
+  const node = job.nodes.get(message.node);
+  if (!node || !job.spec) return ctx.reply({ ok: false, code: "UNKNOWN_NODE", message: `There is no node ${message.node} in this job.` });
+  const former = volatile.polls.get(node.id);
+  if (!nodeRules.registerAgent(ledger, node, message)) return ctx.reply(stale(node));
+  if (former && former.agentId !== message.agentId) answerPoll(state, node.id, ctx);
+  volatile.gauges.hear(node.id, ctx.now());
+  ctx.reply({ ok: true, spec: job.spec, role: node.role, nodeRank: node.nodeRank, heartbeatIntervalMs: job.spec.heartbeat.intervalMs });
+}
+
+function receiveFromAgent(state: JobManagerState, ledger: Ledger, message: AgentRequest, ctx: Context): void {
+  const node = state.job.nodes.get(message.node);
+  if (!node) return ctx.reply({ ok: false, code: "UNKNOWN_NODE", message: `There is no node ${message.node} in this job.` });
+  if (node.agentId !== message.agentId) return ctx.reply(stale(node)); // M3
+  state.volatile.gauges.hear(node.id, ctx.now());
+  switch (message.type) {
+    case "await-desired":
+      return awaitDesired(state, node, message, ctx);
+    case "report-progress":
+      noteProgress(state, ledger, node, message.ranks, ctx);
+      break;
+    case "join-round":
+      joinRound(ledger, node, { round: message.round, nproc: message.nproc, storeHost: message.storeHost, storePort: message.storePort });
+      break;
+    case "report-ranks":
+      reportRanks(ledger, node, message.ranks);
+      break;
+    case "report-probe":
+      noteStacks(state, ledger, node, message.probe, message.text, ctx);
+  }
+  ctx.reply({ ok: true });
+}
+
+function stale(node: NodeRecord): StaleAgent {
+  const message = isLive(node.state) ? `Another agent has taken the place of this one on ${node.id}.` : `${node.id} has ended: ${node.because}`;
+  return { ok: false, code: "STALE_AGENT", message };
+}
+
+function awaitDesired(state: JobManagerState, node: NodeRecord, message: AgentMessage & { type: "await-desired" }, ctx: Context): void {
+  const { agentId, revision, waitMs } = message;
+  if (node.revision > revision || waitMs <= 0) return ctx.reply({ ok: true, desired: desiredOf(state.job, node) });
+  const handle: ReplyHandle<DesiredReply> = ctx.deferReply();
+  const former = state.volatile.polls.put(node.id, { handle, agentId, revision });
+  if (former) ctx.answer<DesiredReply>(former.handle, { ok: true, desired: desiredOf(state.job, node) });
+  ctx.after(Math.min(waitMs, pollMsMax), `poll ${node.id}`, { type: "poll-deadline", node: node.id });
+}
+
+function answerPoll(state: JobManagerState, id: string, ctx: Context): void {
+  const poll = state.volatile.polls.take(id);
+  const node = state.job.nodes.get(id);
+  if (!poll) return;
+  ctx.cancel(`poll ${id}`);
+  const isHeard = node && node.agentId === poll.agentId;
+  if (isHeard) ctx.answer<DesiredReply>(poll.handle, { ok: true, desired: desiredOf(state.job, node) });
+  else ctx.answer<DesiredReply>(poll.handle, node ? stale(node) : { ok: false, code: "UNKNOWN_NODE", message: `${id} is gone.` });
+}
+
+function noteProgress(state: JobManagerState, ledger: Ledger, node: NodeRecord, ranks: readonly RankProgress[], ctx: Context): void {
+  const { volatile, job } = state;
+  const group = job.groups.get(node.group);
+  if (group?.phase !== "sealed") return;
+  const current = ranks.filter((progress) => progress.round === group.round && node.ranks[progress.localRank] !== undefined);
+  for (const progress of current) {
+    volatile.gauges.note(node.id, progress, ctx.now());
+    const { step, round } = progress;
+    if (group.id !== trainers || step === null) continue;
+    if (volatile.step?.round !== round || step > volatile.step.step) volatile.step = { round, step, atMs: ctx.now() };
+  }
+  if (current.length > 0) ctx.tell(diagnosisMaster, { type: "observe-progress", node: node.id, ranks: current });
+  const isFirst = job.goodput.live?.round !== group.round;
+  if (isFirst || ctx.now() - volatile.stepNotedAtMs >= stepNoteMs) noteStep(state, ledger);
+}
+
+/** Writes the newest step down, if it is not yet. */
+function noteStep(state: JobManagerState, ledger: Ledger): void {
+  const { step } = state.volatile;
+  if (!step || state.job.end) return;
+  state.volatile.step = null;
+  if (step.round !== state.job.groups.get(trainers)?.round || goodputStep(state.job.goodput, step.round) === step.step) return;
+  state.volatile.stepNotedAtMs = ledger.nowMs;
+  ledger.emit({ type: "step-noted", group: trainers, ...step });
+}
+
+function collectStacks(state: JobManagerState, ledger: Ledger, probe: string, because: string, ctx: Context): void {
+  const nodes = [...state.job.nodes.values()].filter((node) => node.state === "running" && node.hasAgent).map((node) => node.id);
+  if (nodes.length === 0) return ctx.tell(diagnosisMaster, { type: "observe-stacks", probe, node: "", text: "", isLast: true });
+  if (!state.job.probes.some((known) => known.id === probe)) ledger.emit({ type: "stacks-asked", probe, because, nodes });
+}
+
+function noteStacks(state: JobManagerState, ledger: Ledger, node: NodeRecord, probe: string, text: string, ctx: Context): void {
+  if (state.job.probes.find((known) => known.id === probe)?.awaited.has(node.id) !== true) return;
+  ledger.emit({ type: "stacks-answered", probe, node: node.id });
+  const isLast = !state.job.probes.some((known) => known.id === probe);
+  ctx.tell(diagnosisMaster, { type: "observe-stacks", probe, node: node.id, text, isLast });
+}
+
+/** What others have to hear of an event (M1). */
+function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
+  const { job, volatile } = state;
+  const group = "group" in event ? event.group : "node" in event ? job.nodes.get(event.node)?.group : undefined;
+  if (group !== undefined) volatile.changedGroups.add(group);
+  switch (event.type) {
+    case "job-begun":
+      return ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: event.spec, nodes: [] });
+    case "agent-registered":
+      if (job.nodes.get(event.node)?.state === "checking") ctx.tell(diagnosisMaster, { ...event, type: "judge-facts" });
+      return;
+    case "agent-ended":
+      if (event.isRestarted) restartAgent(event.node, event.plan, event.because, ctx);
+      return;
+    case "node-ended":
+      volatile.gauges.forget(event.node);
+      volatile.haveNodesChanged = true;
+      return announceEnd(event, ctx);
+    case "node-joined": {
+      const because = `round ${event.round} begins`;
+      return ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: null, because });
+    }
+    case "rank-succeeded":
+      return ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: `${event.node}/${event.rank}`, because: "the rank ended" });
+    case "round-opened":
+    case "round-sealed":
+      if (event.group === trainers) tellPhase(state, ctx);
+      volatile.haveNodesChanged ||= event.type === "round-sealed";
+      return;
+    case "job-over":
+      return ctx.tell(masterOrchestrator, { type: "report-end", reason: event.reason });
+    case "nodes-stopping":
+      return ctx.tell(jobAutoScaler, { type: "end-scaling" });
+    case "nodes-gone":
+      return ctx.tell(masterOrchestrator, { type: "nodes-gone" });
+    default:
+      return;
+  }
+}
+
+function announceEnd(event: JobEvent & { type: "node-ended" }, ctx: Context): void {
+  const { node, because, replacement } = event;
+  ctx.tell(taskManager, { type: "return-shards", node, worker: null, because });
+  if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node, ...replacement });
+}
+
+function restartAgent(node: string, id: string, because: string, ctx: Context): void {
+  ctx.tell(scheduler, { type: "apply-plan", plan: { id, reason: `the agent of ${node} ended: ${because}`, create: [], remove: [], restart: [node] } });
+}
+
+/** Where the trainers are, for the stage of the job; and who they are, for those who watch them. */
+function tellPhase(state: JobManagerState, ctx: Context): void {
+  const group = state.job.groups.get(trainers);
+  if (!group || group.phase === "idle" || group.phase === "succeeded") return;
+  const open = { first: "rendezvous", resume: "rendezvous", recovery: "recovering", scaling: "scaling" } as const;
+  const phase = group.phase === "sealed" ? "running" : open[group.kind];
+  ctx.tell(masterOrchestrator, { type: "report-phase", phase, because: group.because });
+  if (phase === "running") ctx.tell(diagnosisMaster, { type: "observe-world", round: group.round, ranks: ranksAndNodes(state.job, group) });
+}
+
+function tellNodes(state: JobManagerState, ctx: Context): void {
+  state.volatile.haveNodesChanged = false;
+  if (state.job.mode === "stopping") return;
+  const { samplesPerSecond } = viewWorld(state.job, state.volatile.gauges, ctx.now());
+  ctx.tell(jobAutoScaler, { type: "observe-nodes", nodes: scalingNodesOf(state.job), samplesPerSecond });
+}
+
+function armRound(state: JobManagerState, id: string, ctx: Context): void {
+  const group = state.job.groups.get(id);
+  const dueAtMs = group ? roundDueAtMs(ledgerOf(state, ctx), group) : null;
+  if (dueAtMs === null) return ctx.cancel(`round ${id}`);
+  ctx.after(Math.max(0, dueAtMs - ctx.now()), `round ${id}`, { type: "round-deadline", group: id });
+}
+
+function armHeartbeats(state: JobManagerState, ctx: Context): void {
+  const { spec, isGone } = state.job;
+  if (!spec || isGone) return;
+  const everyMs = Math.min(spec.heartbeat.intervalMs, Math.ceil(spec.heartbeat.timeoutMs / 4));
+  ctx.after(everyMs, "heartbeats", { type: "check-heartbeats" });
+}
+
+/** After a restart: everything that somebody may have missed is said again (M1). */
+function resumeWork(state: JobManagerState, ctx: Context): void {
+  const { job, volatile } = state;
+  armHeartbeats(state, ctx);
+  for (const id of job.groups.keys()) volatile.changedGroups.add(id);
+  if (job.end) ctx.tell(masterOrchestrator, { type: "report-end", reason: job.end });
+  if (job.isGone) ctx.tell(masterOrchestrator, { type: "nodes-gone" });
+  if (job.stop) return ctx.tell(jobAutoScaler, { type: "end-scaling" });
+  if (job.spec) ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: job.spec, nodes: scalingNodesOf(job) });
+  tellPhase(state, ctx);
+  for (const { id, state: nodeState, agentId, facts, replacement } of job.nodes.values()) {
+    if (nodeState === "checking" && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts });
+    if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node: id, ...replacement });
+  }
+  askPlacements(ctx);
+}
+
+function askPlacements(ctx: Context): void {
+  ctx.ask(scheduler, { type: "get-placements" }, (outcome) => {
+    return { type: "placements-known", placements: outcome.ok ? outcome.reply.placements : null };
+  });
+}
+
+/** What the Scheduler saw while the Job Manager was away. */
+function reconcile(state: JobManagerState, ledger: Ledger, placements: readonly PlacementView[] | null, ctx: Context): void {
+  if (placements === null) return ctx.after(placementsRetryMs, "placements", { type: "ask-placements" });
+  for (const { node: id, state: placed, pid, host } of placements) {
+    const node = state.job.nodes.get(id);
+    if (!node) continue;
+    if (placed === "running" && pid !== null && host !== null && !node.hasAgent) nodeRules.noteLaunched(ledger, node, { host, address: host, pid });
+    else if (placed === "ended" && node.hasAgent) nodeRules.noteAgentEnded(ledger, node, "it ended while the master was away", false);
+    else if (placed === "ended" && isLive(node.state)) restartAgent(id, ctx.newId("restart"), "it is still away", ctx);
+  }
+  noteIfGone(ledger);
+}
