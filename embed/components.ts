@@ -45,7 +45,7 @@ export function componentTree({ spec, jobDir, host, port, restarts, placement }:
     notify: refs.masterOrchestrator as ActorRef<Typed>,
     children: [
       child(stateBackendRef.id, stateBackend, { path, durability: spec.durability, lockWaitMs: 5_000 }),
-      child(refs.masterService.id, masterService, { host, port, tokenPath, statePath: path, jobDir, restarts }),
+      child(refs.masterService.id, masterService, { host, port, tokenPath, statePath: path, restarts }),
       child(refs.scheduler.id, scheduler, {}),
       child(refs.jobManager.id, jobManager, {}),
       child(refs.jobAutoScaler.id, jobAutoScaler, {}),

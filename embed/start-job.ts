@@ -11,12 +11,13 @@ import type { JobView } from "../actors/protocol/master-orchestrator.js";
 import type { JobSpec } from "../src/job/job-spec.js";
 import { type JobInput, resolveSpec } from "../src/job/resolve-spec.js";
 import { droverHome, jobDirOf, jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
-import type { LogLine } from "../src/runtime/cell-host.js";
+import type { AnyDefinition, LogLine } from "../src/runtime/cell-host.js";
 import { ActorSystem, type SystemInspection } from "../src/runtime/actor-system.js";
 import type { Placement } from "../src/runtime/supervision.js";
 import type { HistoryEvent } from "../src/store/journal-messages.js";
 import { JournalReader } from "../src/store/journal-reader.js";
 import { componentTree, stateBackendRef } from "./components.js";
+import { rootGuardianOf } from "./root-guardian.js";
 
 export type StartJobOptions = Readonly<{
   /** Where jobs keep their state. Default: `$DROVER_HOME`, else as docs/cli.md says. */
@@ -67,6 +68,8 @@ export async function openJob(spec: JobSpec, jobDir: string, options: StartJobOp
   const { log, host = "127.0.0.1", port = 0, restarts = 0, placement = "thread" } = options;
   const system = new ActorSystem({ journal: stateBackendRef, ...(log ? { log } : {}) });
   try {
+    const definition = rootGuardianOf(() => system.inspect()) as AnyDefinition;
+    await system.spawn({ id: "root-guardian", definition });
     await system.supervise(componentTree({ spec, jobDir, host, port, restarts, placement }));
     const address = await system.ask(masterService, { type: "get-address" });
     return new RunningJob(spec, jobDir, system, `${address.host}:${address.port}`);
