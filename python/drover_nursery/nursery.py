@@ -107,9 +107,15 @@ class Nursery:
             raise Refusal("TOO_MANY_RANKS", "%d ranks are known; forget some" % len(self._ranks))
         why_cold = self._why_cold(spec)
         role = None if why_cold else self._warm.role
-        pid = rank_process.start(spec, role, self._loop.abandon)
+        pid = rank_process.start(spec, role, self._abandon)
         rank = self._ranks[spec.token] = rank_process.RankProcess(spec, pid, role is not None)
         return {"ok": True, "pid": pid, "startTime": rank.start_time, "warm": rank.is_warm, "whyCold": why_cold}
+
+    def _abandon(self):
+        """In a forked child: nothing of ours stays open."""
+        self._loop.abandon()
+        self._waker.close()
+        os.close(self._claim.lock_fd)
 
     def _why_cold(self, spec):
         if self._warm is None:
@@ -179,11 +185,10 @@ class Nursery:
 
     def _watch_signals(self):
         """SIGCHLD and SIGTERM reach the loop through a socket; other signals of a terminal are not for a nursery."""
-        self._woken, waker = socket.socketpair()
+        self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
-        waker.setblocking(False)
-        self._waker = waker
-        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        self._waker.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._terminate)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

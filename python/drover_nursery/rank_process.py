@@ -4,13 +4,15 @@ One rank: how its process is made, and what is known of it until its exit is for
 1. A rank leads a session of its own, dies with the nursery (PDEATHSIG), and carries its token in the environment.
 2. Signals are blocked from before the fork until the child has its own handlers: a SIGTERM meant for the rank is never
    taken by the nursery's handler in the child.
-3. A rank inherits descriptors 0, 1 and 2 and no other.
+3. A rank inherits descriptors 0, 1 and 2 and none of ours. A warm one keeps those of preloaded libraries, which would have
+   opened them in a new process too; ours are closed by their owners, so that none closes a number that the script uses by then.
 """
 
 import os
 import signal
 import time
 
+from drover_nursery.descriptors import close_foreign
 from drover_nursery.loop import Become
 from drover_nursery.process_table import TOKEN_NAME, start_time
 from drover_nursery.protocol import Refusal, field, needed
@@ -124,7 +126,7 @@ def start(spec, warm_role, abandon):
     """
     Forks the rank and gives its pid. With `warm_role` the child becomes `warm_role(spec)`, else it executes the command.
 
-    `abandon` closes the parent's sockets in a warm child. Raises Refusal CANNOT_START where a file, folder or program is not to be had.
+    `abandon` closes the parent's descriptors in a warm child. Raises Refusal CANNOT_START where a file, folder or program is not to be had.
     """
     streams = _open_streams(spec)
     told, tell = os.pipe()
@@ -176,12 +178,13 @@ def _child(spec, warm_role, abandon, streams, tell, parent):
             os.umask(spec.umask)
         _reset_signals(spec, warm_role)
         if warm_role is None:
-            _close_all_but(tell)
+            close_foreign(tell)
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             command = spec.command()
             _execute(command, spec.env)
         abandon()
-        _close_all_but(tell)
+        for fd in set(streams):
+            os.close(fd)
         role = warm_role(spec)
     except OSError as error:
         name = "%s: " % error.filename if error.filename else ""
@@ -212,12 +215,3 @@ def _reset_signals(spec, warm_role):
             handler = signal.default_int_handler if number == signal.SIGINT else handler
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
-
-
-def _close_all_but(kept):
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != kept:
-            try:
-                os.close(int(name))
-            except OSError:
-                pass  # The folder's own descriptor, closed once it was read.

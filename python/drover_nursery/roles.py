@@ -2,6 +2,7 @@
 
 import sys
 
+from drover_nursery.descriptors import close_foreign
 from drover_nursery.loop import Become
 from drover_nursery.protocol import Claim
 
@@ -33,6 +34,7 @@ def _options(arguments):
 def _nursery(options):
     from drover_nursery.nursery import Nursery
 
+    close_foreign()
     claim = claimed(options["socket"])
     Nursery(claim, float(options.get("orphan-timeout", 300)), options.get("token-prefix", "")).run()
 
@@ -40,6 +42,7 @@ def _nursery(options):
 def _zygote(options):
     from drover_nursery.zygote import Zygote
 
+    close_foreign()
     Zygote(options).run()
 
 

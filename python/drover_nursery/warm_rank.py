@@ -33,9 +33,11 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 class WarmRanks:
     """Decides whether a rank can be forked from this interpreter, and prepares it."""
 
-    def __init__(self, loaded_with, watched):
+    def __init__(self, loaded_with, watched, set_by_modules):
+        """`loaded_with`: the interpreter's first environment; `watched`: names read, `set_by_modules`: values set while modules were loaded."""
         self._loaded_with = loaded_with
         self._watched = frozenset(watched)
+        self._set_by_modules = set_by_modules
 
     def why_not(self, spec):
         """None where a fork is as good as a start, else the reason."""
@@ -57,7 +59,7 @@ class WarmRanks:
 
     def role(self, spec):
         """In the forked child, its descriptors, signals and folder set already: the rest of the state. Gives the script's run."""
-        _set_environment(spec.env)
+        _set_environment({**self._set_by_modules, **spec.env})
         _set_streams()
         _set_fresh_state()
         process_title.set_command_line(spec.command())
@@ -99,9 +101,9 @@ def _set_streams():
 
 
 def _stream(fd, mode, template):
-    is_unbuffered = mode == "w" and template.write_through
-    buffer = io.open(fd, mode + "b", buffering=0 if is_unbuffered else -1, closefd=False)
-    raw = buffer if is_unbuffered else buffer.raw
+    is_unbuffered = template.write_through
+    buffer = io.open(fd, mode + "b", buffering=0 if is_unbuffered and mode == "w" else -1, closefd=False)
+    raw = getattr(buffer, "raw", buffer)
     raw.name = ("<stdin>", "<stdout>", "<stderr>")[fd]
     stream = io.TextIOWrapper(
         buffer,
@@ -120,6 +122,9 @@ def _set_fresh_state():
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.default_generator.seed()  # Of the CPU; a new process draws it from the system. CUDA's do not exist yet.
     tempfile.tempdir = None
     tempfile._name_sequence = None
     logging._startTime = time.time_ns() if isinstance(logging._startTime, int) else time.time()
@@ -174,7 +179,7 @@ class _Run:
             runpy._run_module_as_main(spec.target)
             return
         sys.argv = [spec.target, *spec.args]
-        path = os.path.abspath(spec.target)
+        path = os.path.join(os.getcwd(), spec.target)  # Not normalized, as the interpreter leaves it.
         _put_first(os.path.dirname(os.path.realpath(path)))
         main.__file__ = path
         main.__loader__ = SourceFileLoader("__main__", path)
@@ -227,8 +232,9 @@ def _report(problem):
         sys.last_exc = problem
     try:
         sys.excepthook(type(problem), problem, problem.__traceback__)
-    except BaseException:  # noqa: BLE001 - a hook of the script's own: both tracebacks, as the interpreter prints them.
+    except BaseException as error:  # noqa: BLE001 - a hook of the script's own: both tracebacks, as the interpreter prints them.
         sys.stderr.write("Error in sys.excepthook:\n")
-        traceback.print_exc()
+        trace = _without_our_frames(error.__traceback__)
+        sys.__excepthook__(type(error), error.with_traceback(trace), trace)
         sys.stderr.write("\nOriginal exception was:\n")
         sys.__excepthook__(type(problem), problem, problem.__traceback__)

@@ -25,6 +25,8 @@ from drover_nursery.protocol import Claim, Refusal, Server, field, needed
 from drover_nursery.subreaper import become_subreaper
 from drover_nursery.warm_rank import WarmRanks
 
+_NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
+
 FIRST_USE_SECONDS = 60.0
 """Without any user since its start it ends after this, or after `keep-warm` where that is longer."""
 
@@ -43,7 +45,7 @@ class Zygote:
         self._loaded_with = dict(os.environ)
         self._loaded_with.pop(process_title.ROOM_NAME, None)
         process_title.set_command_line([sys.executable, "drover_nursery", "zygote", self._options["socket"]])
-        os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # 1
+        os.environ.setdefault(_NVML_CHECK, "1")  # 1
         from drover_nursery.roles import claimed
 
         self._claim = claimed(self._options["socket"])
@@ -74,6 +76,11 @@ class Zygote:
             self._begin_again()
         gc.collect()
         gc.freeze()
+
+    def _set_by_modules(self):
+        """Variables that modules added to the environment while they were imported, as they would in a new process."""
+        ours = {*self._loaded_with, process_title.ROOM_NAME, _NVML_CHECK}
+        return {name: value for name, value in os.environ.items() if name not in ours}
 
     def _begin_again(self):
         """Without the modules that cannot be shared. The path stays ours to claim: the new self does it again."""
@@ -125,7 +132,7 @@ class Zygote:
         self._keep_seconds = field(request, "keepWarmMs", int, round(self._keep_seconds * 1000)) / 1000
         named = field(request, "preload", list, [])
         self._load(field(request, "script", str), field(request, "hintsPath", str), named)
-        warm = WarmRanks(self._loaded_with, self._preload.watched)
+        warm = WarmRanks(self._loaded_with, self._preload.watched, self._set_by_modules())
         try:
             log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             claim = Claim(path)
