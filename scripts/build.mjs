@@ -29,7 +29,7 @@ await build({
 
 if (isPackage) {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-  execFileSync(process.execPath, [tsc, "--emitDeclarationOnly", "--incremental", "false"], { cwd: root, stdio: "inherit" });
+  execFileSync(process.execPath, [tsc, "-p", "tsconfig.package.json"], { cwd: root, stdio: "inherit" });
 }
 const drover = join(root, "dist", "bin", "drover.js");
 if (existsSync(drover)) chmodSync(drover, 0o755);
