@@ -82,6 +82,7 @@ function receive(state: DiagnosisMasterState, message: DiagnosisMasterMessage, c
     case "judge-facts":
       return judgeFacts(state, message, ctx);
     case "observe-world":
+      if (message.round === state.record.world?.round) return; // Told again after a restart of the Job Manager.
       ctx.emit({ type: "world-observed", round: message.round, ranks: message.ranks });
       return watchWorld(state, ctx);
     case "observe-progress":

@@ -199,6 +199,15 @@ describe("diagnosis master", () => {
     expect(findings().map(({ kind }) => kind)).to.deep.equal(["hang", "hang"]);
   });
 
+  it("goes on watching when the Job Manager tells of the same world again", async () => {
+    await run();
+    await step([5, 5, 5]);
+    await system.advance(hangTimeoutMs - 1);
+    await run();
+    await system.advance(1);
+    expect(probes()).to.have.length(1);
+  });
+
   it("finds a lost loss once a round, and asks for what the job's spec says", async () => {
     await run({ onNan: "fail" });
     await step([5, 5, 5], { loss: 0.5 });
