@@ -3,10 +3,10 @@
 import os
 
 
-def close_foreign(kept=-1):
+def close_foreign(kept=()):
     """Closes all above 2 but `kept`. For a process that begins, or is about to execute a program."""
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != kept:
+        if int(name) > 2 and int(name) not in kept:
             try:
                 os.close(int(name))
             except OSError:

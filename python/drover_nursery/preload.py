@@ -6,7 +6,7 @@ import (the hint file), and what the agent names.
 
 1. Only modules that live in site-packages; never the user's own.
 2. A module that starts a thread or reads a variable that differs between ranks while it is imported cannot be shared: it is
-   `unshareable`, and the zygote begins again without it.
+   `unshareable`: the zygote begins again without it, or, when it is in use, has seen so in a child first.
 """
 
 import ast
@@ -48,14 +48,43 @@ class Preload:
 
     def load(self, script=None, hints=None, named=()):
         """Imports what is wanted and not there yet."""
+        for name in self._missing(script, hints, named):
+            self._import(name)
+
+    def load_more(self, script=None, hints=None, named=()):
+        """As `load`, for an interpreter that is in use and cannot begin again: a forked child tries each module first."""
+        names = self._missing(script, hints, named)
+        if not names:
+            return
+        told, tell = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._try_out(names, tell)
+        os.close(tell)
+        with os.fdopen(told, "rb") as file:
+            verdict = file.read().decode()
+        os.waitpid(pid, 0)
+        self.avoid |= set(json.loads(verdict)) if verdict else set(names)  # No verdict: the import killed the child.
+        for name in names:
+            if not self._is_avoided(name):
+                self._import(name)
+
+    def _try_out(self, names, tell):
+        try:
+            for name in names:
+                self._import(name)
+            os.write(tell, json.dumps(self.unshareable).encode())
+        finally:
+            os._exit(0)
+
+    def _missing(self, script, hints, named):
         found = imports_of(script) if script else []
         wanted = [name for name in (*found, *read_hints(hints)) if is_installed(name)]
         wanted.extend(named)
         if "torch" in {name.partition(".")[0] for name in wanted}:
             wanted = [*WITH_TORCH, *wanted]
-        for name in wanted:
-            if name not in self._tried and name not in sys.modules and not self._is_avoided(name):
-                self._import(name)
+        wanted = [name for name in dict.fromkeys(wanted) if name not in sys.modules and name not in self._tried]
+        return [name for name in wanted if not self._is_avoided(name)]
 
     def _is_avoided(self, name):
         parts = name.split(".")

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import struct
+import sys
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
@@ -47,6 +48,24 @@ class Claim:
             os.close(self.lock_fd)
             raise
 
+    @classmethod
+    def inherited(cls, path, descriptors):
+        """The claim that this process held before it executed itself anew; `descriptors` is what `hand_on` gave."""
+        claim = cls.__new__(cls)
+        claim.path = path
+        claim.lock_fd, socket_fd = (int(fd) for fd in descriptors.split(","))
+        claim.socket = socket.socket(fileno=socket_fd)
+        for fd in (claim.lock_fd, socket_fd):
+            os.set_inheritable(fd, False)
+        return claim
+
+    def hand_on(self):
+        """Keeps lock and socket, and whoever waits in its queue, over an exec."""
+        descriptors = (self.lock_fd, self.socket.fileno())
+        for fd in descriptors:
+            os.set_inheritable(fd, True)
+        return "%d,%d" % descriptors
+
     def drop(self):
         """A forked process that is not the owner lets go; the owner's lock stays."""
         self.socket.close()
@@ -60,6 +79,19 @@ class Claim:
             except FileNotFoundError:
                 pass  # A person, or the end of the job, removed the folder first.
         self.drop()
+
+
+def claimed(path):
+    """Claims the socket's path and says so on stdout; where another process has it, says that, and ends with 0."""
+    try:
+        claim = Claim(path)
+    except BlockingIOError:
+        sys.stdout.write("already-listening\n")
+        sys.stdout.flush()
+        raise SystemExit(0) from None
+    sys.stdout.write("listening\n")
+    sys.stdout.flush()
+    return claim
 
 
 class Connection:

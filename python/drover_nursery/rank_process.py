@@ -178,7 +178,7 @@ def _child(spec, warm_role, abandon, streams, tell, parent):
             os.umask(spec.umask)
         _reset_signals(spec, warm_role)
         if warm_role is None:
-            close_foreign(tell)
+            close_foreign([tell])
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             command = spec.command()
             _execute(command, spec.env)

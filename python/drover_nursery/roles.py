@@ -4,7 +4,7 @@ import sys
 
 from drover_nursery.descriptors import close_foreign
 from drover_nursery.loop import Become
-from drover_nursery.protocol import Claim
+from drover_nursery.protocol import claimed
 
 __all__ = ["Become", "role_of"]
 
@@ -12,13 +12,16 @@ _USAGE = """usage: __main__.py nursery --socket PATH [--orphan-timeout SECONDS] 
        __main__.py zygote --socket PATH [--keep-warm SECONDS] [--preload MODULE,…] [--script PATH] [--hints PATH]
 """
 
+# The last four are what a zygote tells itself when it begins again.
+_ZYGOTE_OPTIONS = {"socket", "keep-warm", "preload", "script", "hints", "room", "avoid", "claim"}
+
 
 def role_of(arguments):
     """The role to run. Ends with 2 for a wrong command line."""
     name, options = (arguments[0] if arguments else ""), _options(arguments[1:])
     if name == "nursery" and set(options) <= {"socket", "orphan-timeout", "token-prefix"} and "socket" in options:
         return lambda: _nursery(options)
-    if name == "zygote" and set(options) <= {"socket", "keep-warm", "preload", "script", "hints", "room", "avoid"} and "socket" in options:
+    if name == "zygote" and set(options) <= _ZYGOTE_OPTIONS and "socket" in options:
         return lambda: _zygote(options)
     sys.stderr.write(_USAGE)
     raise SystemExit(2)
@@ -42,18 +45,5 @@ def _nursery(options):
 def _zygote(options):
     from drover_nursery.zygote import Zygote
 
-    close_foreign()
+    close_foreign([int(fd) for fd in options.get("claim", "").split(",") if fd])
     Zygote(options).run()
-
-
-def claimed(path):
-    """Claims the socket's path and says so on stdout; where another process has it, says that, and ends with 0."""
-    try:
-        claim = Claim(path)
-    except BlockingIOError:
-        sys.stdout.write("already-listening\n")
-        sys.stdout.flush()
-        raise SystemExit(0) from None
-    sys.stdout.write("listening\n")
-    sys.stdout.flush()
-    return claim

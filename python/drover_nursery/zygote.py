@@ -21,7 +21,7 @@ from drover_nursery import VERSION, process_table, process_title
 from drover_nursery.loop import Become, Loop
 from drover_nursery.nursery import Nursery
 from drover_nursery.preload import Preload
-from drover_nursery.protocol import Claim, Refusal, Server, field, needed
+from drover_nursery.protocol import Claim, Refusal, Server, claimed, field, needed
 from drover_nursery.subreaper import become_subreaper
 from drover_nursery.warm_rank import WarmRanks
 
@@ -46,20 +46,26 @@ class Zygote:
         self._loaded_with.pop(process_title.ROOM_NAME, None)
         process_title.set_command_line([sys.executable, "drover_nursery", "zygote", self._options["socket"]])
         os.environ.setdefault(_NVML_CHECK, "1")  # 1
-        from drover_nursery.roles import claimed
-
-        self._claim = claimed(self._options["socket"])
+        self._claim = self._claimed()
         become_subreaper()  # 3
         named = [name for name in self._options.get("preload", "").split(",") if name]
         if not named and "script" not in self._options:
             named = ["torch"]
         self._preload = Preload(filter(None, self._options.get("avoid", "").split(",")))
-        self._load(self._options.get("script"), self._options.get("hints"), named)
+        self._preload.load(self._options.get("script"), self._options.get("hints"), named)
+        if self._preload.unshareable:  # 4
+            self._begin_again()
+        _freeze()
         self._watch_signals()
         self._server = Server(self._loop, self._claim, self._answer, lambda _: self._user_left())
         self._wait_for_users(max(FIRST_USE_SECONDS, self._keep_seconds))
         self._loop.run()
         self._claim.release()
+
+    def _claimed(self):
+        if "claim" in self._options:
+            return Claim.inherited(self._options["socket"], self._options["claim"])
+        return claimed(self._options["socket"])
 
     def _make_room(self):
         """Starts the same command again with room for what /proc shows (see process_title.py)."""
@@ -70,24 +76,17 @@ class Zygote:
         room = {process_title.ROOM_NAME: "-" * process_title.ROOM_BYTES}
         os.execve(sys.executable, [*command, "--room", " " * process_title.ROOM_BYTES], {**os.environ, **room})
 
-    def _load(self, script, hints, named):
-        self._preload.load(script, hints, named)
-        if self._preload.unshareable:  # 4
-            self._begin_again()
-        gc.collect()
-        gc.freeze()
-
     def _set_by_modules(self):
         """Variables that modules added to the environment while they were imported, as they would in a new process."""
         ours = {*self._loaded_with, process_title.ROOM_NAME, _NVML_CHECK}
         return {name: value for name, value in os.environ.items() if name not in ours}
 
     def _begin_again(self):
-        """Without the modules that cannot be shared. The path stays ours to claim: the new self does it again."""
+        """Without the modules that cannot be shared. Connections wait in the socket's queue meanwhile."""
         avoid = [*self._preload.avoid, *self._preload.unshareable]
         sys.stderr.write("zygote: begins again without %s\n" % ", ".join(self._preload.unshareable))
         sys.stderr.flush()
-        options = {**self._options, "avoid": ",".join(avoid), "room": " " * process_title.ROOM_BYTES}
+        options = {**self._options, "avoid": ",".join(avoid), "claim": self._claim.hand_on(), "room": " " * process_title.ROOM_BYTES}
         flags = ["-u"] if sys.stdout.write_through else []
         main = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
         arguments = [part for name in options for part in ("--" + name, options[name])]
@@ -131,7 +130,8 @@ class Zygote:
         prefix = field(request, "tokenPrefix", str, "")
         self._keep_seconds = field(request, "keepWarmMs", int, round(self._keep_seconds * 1000)) / 1000
         named = field(request, "preload", list, [])
-        self._load(field(request, "script", str), field(request, "hintsPath", str), named)
+        self._preload.load_more(field(request, "script", str), field(request, "hintsPath", str), named)
+        _freeze()
         warm = WarmRanks(self._loaded_with, self._preload.watched, self._set_by_modules())
         try:
             log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -210,3 +210,9 @@ class Zygote:
     def _end_if_idle(self):
         if not self._nurseries and not self._server.connections:
             self._loop.stop()
+
+
+def _freeze():
+    """The collector of a forked process leaves alone what is loaded, and so does not copy its pages."""
+    gc.collect()
+    gc.freeze()
