@@ -38,18 +38,20 @@ export class ActorJournal implements Journal {
     return decodeHistory(unpackHistory(reply.frame));
   }
 
-  async append(actor: string, events: readonly StoredEvent[]): Promise<void> {
-    await this.#write(encodeAppend(actor, events));
-  }
-
-  async saveSnapshot(actor: string, snapshot: StoredSnapshot): Promise<void> {
-    await this.#write(encodeSnapshot(actor, snapshot));
-  }
-
-  #write(operation: Operation): Promise<void> {
+  append(actor: string, events: readonly StoredEvent[]): Promise<void> {
     return new Promise((settle, fail) => {
-      if (this.#waiting.push({ operation, settle, fail }) === 1) queueMicrotask(() => this.#flush());
+      this.#write({ operation: encodeAppend(actor, events), settle, fail });
     });
+  }
+
+  saveSnapshot(actor: string, snapshot: StoredSnapshot): Promise<void> {
+    return new Promise((settle, fail) => {
+      this.#write({ operation: encodeSnapshot(actor, snapshot), settle, fail });
+    });
+  }
+
+  #write(waiting: Waiting): void {
+    if (this.#waiting.push(waiting) === 1) queueMicrotask(() => this.#flush());
   }
 
   #flush(): void {
@@ -66,11 +68,11 @@ export class ActorJournal implements Journal {
   }
 
   #settle(group: readonly Waiting[], outcomes: readonly JournalOutcome[] | null): void {
-    for (const [index, { settle, fail }] of group.entries()) {
-      const outcome = outcomes?.[index] ?? { ok: true };
-      if (outcome.ok) settle();
+    group.forEach(({ settle, fail }, index) => {
+      const outcome = outcomes?.[index];
+      if (outcome === undefined || outcome.ok) settle();
       else fail(this.#refused(outcome));
-    }
+    });
   }
 
   #refused({ code, message }: Readonly<{ code: string; message: string }>): BoundaryError {

@@ -39,7 +39,7 @@ export type EventGroup = Readonly<{
 }>;
 
 /** Rows that one statement writes: a call of SQLite costs as much as three of its rows. */
-const rowsPerInsert = 8;
+const rowsPerInsert = 16;
 const columnsPerRow = 11;
 
 export class EventTable {

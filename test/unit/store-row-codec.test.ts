@@ -21,7 +21,10 @@ describe("row codec", () => {
       ],
       large: Number.MAX_SAFE_INTEGER,
     };
-    expect(decodePayload(encodePayload(value))).to.deep.equal(value);
+    const { map, ...withoutMap } = value;
+    for (const each of [value, withoutMap, map, [map], new Set([map]), [withoutMap], { deep: [{ map }] }]) {
+      expect(decodePayload(encodePayload(each))).to.deep.equal(each);
+    }
   });
 
   it("brings back any plain data, and the same bytes for the same data (C1)", () => {
