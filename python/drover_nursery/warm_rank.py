@@ -172,7 +172,8 @@ class _Run:
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main
         main.__builtins__ = sys.modules["builtins"]
-        sys.orig_argv = spec.command()
+        if hasattr(sys, "orig_argv"):
+            sys.orig_argv = spec.command()
         if spec.kind == "module":
             sys.argv = ["-m", *spec.args]
             _put_first(os.getcwd())
