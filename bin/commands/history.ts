@@ -1,0 +1,55 @@
+/** drover logs and drover events: what the ranks printed, and what was decided and why. */
+
+import { setTimeout as delay } from "node:timers/promises";
+import chalk from "chalk";
+import { jobFiles } from "../../src/launch/job-folder.js";
+import type { HistoryEvent } from "../../src/store/journal-messages.js";
+import { JournalReader } from "../../src/store/journal-reader.js";
+import { lineOf } from "../event-text.js";
+import { findJob, specOf, stateOf } from "../jobs.js";
+import { LogTail } from "../log-tail.js";
+
+type LogOptions = Readonly<{ follow?: boolean; rank?: string; json?: boolean }>;
+
+const lookEveryMs = 100;
+
+export async function logs(name: string | undefined, options: LogOptions): Promise<number> {
+  const job = findJob(name);
+  const wanted = options.rank?.split(",").map(Number);
+  const tail = new LogTail(specOf(job.dir).logs.dir, (rank) => wanted === undefined || wanted.includes(rank));
+  for (;;) {
+    const isOver = options.follow !== true || stateOf(job.dir) !== "live";
+    for (const line of tail.read(isOver)) {
+      const text = options.json === true ? JSON.stringify(line) : `${chalk.dim(`[rank ${line.rank}]`)} ${line.text}`;
+      process.stdout.write(`${text}\n`);
+    }
+    if (isOver) return 0;
+    await delay(lookEveryMs);
+  }
+}
+
+type EventOptions = Readonly<{ follow?: boolean; actor?: string; type?: string; why?: string; json?: boolean }>;
+
+export async function events(name: string | undefined, options: EventOptions): Promise<number> {
+  const job = findJob(name);
+  const reader = new JournalReader(jobFiles(job.dir).state);
+  const print = (event: HistoryEvent): void => void process.stdout.write(`${options.json === true ? JSON.stringify(event) : lineOf(event)}\n`);
+  const filter = {
+    ...(options.actor === undefined ? {} : { actor: options.actor }),
+    ...(options.type === undefined ? {} : { types: options.type.split(",") }),
+  };
+  try {
+    let last = 0;
+    for (;;) {
+      const isOver = options.follow !== true || stateOf(job.dir) !== "live";
+      const page = reader.read({ order: "oldest-first", afterCommitSeq: last, ...filter });
+      page.forEach(print);
+      last = page.at(-1)?.commitSeq ?? last;
+      if (page.length > 0) continue;
+      if (isOver) return 0;
+      await delay(lookEveryMs);
+    }
+  } finally {
+    reader.close();
+  }
+}

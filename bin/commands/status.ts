@@ -1,0 +1,73 @@
+/** drover ps and drover status. */
+
+import Table from "cli-table3";
+import { listZygotes } from "../../src/launch/zygote.js";
+import type { JobStatus } from "../../src/wire/job-status.js";
+import { failureText } from "../failure-text.js";
+import { findJob, home, listJobs, statusOf } from "../jobs.js";
+import { clockOf, liveBlock } from "../live-block.js";
+
+const bare = {
+  chars: { top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "", left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  " },
+  style: { "padding-left": 0, "padding-right": 0, head: ["bold"] },
+};
+
+export function printTable(head: string[], rows: readonly (readonly (string | number | null)[])[]): void {
+  const table = new Table({ head, ...bare });
+  for (const row of rows) table.push(row.map((cell) => cell ?? "-"));
+  process.stdout.write(`${table.toString()}\n`);
+}
+
+export async function ps(options: Readonly<{ json?: boolean }>): Promise<number> {
+  const jobs = await Promise.all(
+    listJobs().map(async (job) => {
+      const status = await statusOf(job, job.state === "live" ? 2_000 : 0).catch(() => null); // Down: nobody answers, and that is what is shown.
+      return { job: job.name, state: job.state, stage: status?.stage ?? null, step: status?.step ?? null, worldSize: status?.worldSize ?? null, restarts: status?.restarts ?? null, pid: status?.master.pid ?? null, address: status?.master.address ?? null };
+    }),
+  );
+  const zygotes = await listZygotes(home());
+  if (options.json === true) {
+    process.stdout.write(`${JSON.stringify({ jobs, warm: zygotes })}\n`);
+    return 0;
+  }
+  if (jobs.length === 0) process.stdout.write(`No jobs under ${home()}.\n`);
+  else printTable(["job", "state", "stage", "ranks", "step", "restarts", "master"], jobs.map((job) => [job.job, job.state, job.stage, job.worldSize, job.step, job.restarts, job.pid]));
+  if (zygotes.length > 0) {
+    process.stdout.write("\n");
+    const idle = (startedAtMs: number | null): string => (startedAtMs === null ? "-" : clockOf(Date.now() - startedAtMs));
+    printTable(["warm", "python", "torch", "nurseries", "for"], zygotes.map((zygote) => [zygote.pid, zygote.python, zygote.torch, zygote.nurseries, idle(zygote.startedAtMs)]));
+  }
+  return 0;
+}
+
+export async function status(name: string | undefined, options: Readonly<{ json?: boolean }>): Promise<number> {
+  const found = await statusOf(findJob(name));
+  if (options.json === true) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else printStatus(found);
+  return 0;
+}
+
+function printStatus(found: JobStatus): void {
+  const { master, nodes, ranks } = found;
+  process.stdout.write(`${liveBlock(found, (found.endedAtMs ?? Date.now()) - found.createdAtMs)}\n`);
+  if (found.stage === "failed") process.stdout.write(`${failureText(found)}\n`);
+  else if (found.reason) process.stdout.write(`${found.reason.message}\n`);
+  process.stdout.write(`master ${master.pid === null ? "gone" : `pid ${master.pid}`} at ${master.address ?? "-"}, ${master.restarts} restarts\n\n`);
+  printTable(["node", "role", "state", "host", "agent", "restarts"], nodes.map((node) => [node.id, node.role, node.state, node.host, node.agentPid, node.restarts]));
+  process.stdout.write("\n");
+  printTable(
+    ["rank", "node", "state", "pid", "round", "step", "loss", "samples/s", "cpu", "MiB"],
+    ranks.map((rank) => [
+      rank.rank,
+      rank.node,
+      rank.state,
+      rank.pid,
+      rank.incarnation,
+      rank.step,
+      typeof rank.loss === "number" ? rank.loss.toPrecision(4) : rank.loss,
+      rank.samplesPerSecond === null ? null : Math.round(rank.samplesPerSecond),
+      rank.cpuCores === null ? null : rank.cpuCores.toFixed(1),
+      rank.memoryBytes === null ? null : Math.round(rank.memoryBytes / 2 ** 20),
+    ]),
+  );
+}

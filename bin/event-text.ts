@@ -1,0 +1,39 @@
+/** Events as sentences for people; what is of no interest on a screen has none. */
+
+import type { HistoryEvent } from "../src/store/journal-messages.js";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const texts: Readonly<Record<string, (event: Fields) => string>> = {
+  "stage-changed": ({ to, because }) => `${text(to)}: ${text(because)}`,
+  "rank-failed": ({ failure, host }) => {
+    const { rank, reason, exitCode, signal } = failure as { rank: number; reason: string; exitCode: number | null; signal: string | null };
+    return `rank ${rank} on ${text(host)} failed (${reason}, ${signal ?? `exit code ${String(exitCode)}`})`;
+  },
+  "round-sealed": ({ round, worldSize, because }) => `round ${text(round)}: a world of ${text(worldSize)} (${text(because)})`,
+  "agent-ended": ({ node, because, isRestarted }) => `the agent of ${text(node)} ended (${text(because)})${isRestarted === true ? "; another takes over its ranks" : ""}`,
+  "node-ended": ({ node, state, because }) => `${text(node)} ${text(state)}: ${text(because)}`,
+  "node-unplaceable": ({ node, because }) => `${text(node)} finds no host: ${text(because)}`,
+  "finding-noted": ({ finding }) => `diagnosis: ${text((finding as { summary: string }).summary)}`,
+  "child-restarted": ({ child, because }) => `the ${text(child)} was restarted: ${text(because)}`,
+  "scale-decided": ({ because }) => text(because),
+};
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** One sentence, or null. */
+export function sentenceOf({ event }: HistoryEvent): string | null {
+  if (!event) return null;
+  return texts[event.type]?.(event) ?? null;
+}
+
+/** Every event as one line: its own sentence, else its fields. */
+export function lineOf(stored: HistoryEvent): string {
+  const { commitSeq, actor, atMs, type, event } = stored;
+  const { type: _type, ...fields } = (event ?? {}) as Fields;
+  const short = JSON.stringify(fields);
+  const rest = sentenceOf(stored) ?? (short.length > 200 ? `${short.slice(0, 200)}…` : short);
+  return `${String(commitSeq).padStart(5)}  ${new Date(atMs).toISOString().slice(11, 23)}  ${actor.padEnd(19)} ${type}  ${rest}`;
+}

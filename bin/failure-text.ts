@@ -1,0 +1,26 @@
+/** The last thing on the screen when a job failed: the first rank that failed, on which host, with its traceback, and what may help. */
+
+import chalk from "chalk";
+import { explainError } from "../src/job/diagnosis-hints.js";
+import type { JobStatus } from "../src/wire/job-status.js";
+
+export function failureText({ job, stage, reason }: JobStatus): string {
+  const head = `${chalk.red.bold(`${job} ${stage}`)}: ${reason?.message ?? "no reason is known"}`;
+  const failure = reason?.failure;
+  if (!failure) return head;
+  const how = failure.signal ?? `exit code ${String(failure.exitCode)}`;
+  const where = `${chalk.bold(`rank ${failure.rank}`)} (local rank ${failure.localRank}) on ${failure.node}, host ${failure.host}: ${failure.reason}, ${how}`;
+  const hint = explainError(failure.message);
+  return [head, "", `First to fail: ${where}`, failure.message.trimEnd(), ...(hint === null ? [] : ["", chalk.yellow(hint.hint)])].join("\n");
+}
+
+const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 };
+
+/** 0; the failed rank's own code; 128 and its signal; 130 after Ctrl-C; else 1. */
+export function exitCodeOf({ stage, reason }: JobStatus, isInterrupted: boolean): number {
+  if (stage === "succeeded") return 0;
+  if (isInterrupted) return 130;
+  const failure = reason?.failure;
+  if (failure?.signal) return 128 + (signals[failure.signal] ?? 0);
+  return failure?.exitCode || 1;
+}

@@ -1,0 +1,149 @@
+/**
+ * Follows a job in the foreground until it has ended: its events, the output of its ranks, its live block; Ctrl-C.
+ *
+ * It only looks: the job goes on without it. Once Ctrl-C asks the master to stop the job well; twice ends everything at once.
+ */
+
+import { existsSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { BoundaryError } from "../src/base/errors.js";
+import type { JobSpec } from "../src/job/job-spec.js";
+import { jobFiles } from "../src/launch/job-folder.js";
+import { jobTag } from "../src/launch/job-tag.js";
+import { sweepProcesses } from "../src/launch/process-sweep.js";
+import type { HistoryEvent } from "../src/store/journal-messages.js";
+import { JournalReader } from "../src/store/journal-reader.js";
+import { JobClient } from "../src/wire/client.js";
+import type { JobStatus } from "../src/wire/job-status.js";
+import { sentenceOf } from "./event-text.js";
+import { finalOf, stateOf } from "./jobs.js";
+import { liveBlock } from "./live-block.js";
+import { LogTail } from "./log-tail.js";
+import type { ScreenChoice } from "./run-options.js";
+import type { Screen } from "./screen.js";
+
+const lookEveryMs = 50;
+const blockEveryMs = 500;
+/** No master and no watchdog for this long: nobody will bring the job back. */
+const goneAfterMs = 5_000;
+
+/** How a followed job came to its end. */
+export type Followed = Readonly<{ status: JobStatus; isInterrupted: boolean }>;
+
+export class Follower {
+  readonly #spec: JobSpec;
+  readonly #dir: string;
+  readonly #screen: Screen;
+  readonly #choice: ScreenChoice;
+  readonly #tail: LogTail;
+  readonly #client: JobClient;
+  readonly #startedAtMs = performance.now();
+  #reader: JournalReader | null = null;
+  #lastCommitSeq = 0;
+  #interrupts = 0;
+  #shownAtMs = 0;
+  #isAsking = false;
+  #goneSinceMs: number | null = null;
+
+  constructor(spec: JobSpec, dir: string, screen: Screen, choice: ScreenChoice) {
+    this.#spec = spec;
+    this.#dir = dir;
+    this.#screen = screen;
+    this.#choice = choice;
+    this.#tail = new LogTail(spec.logs.dir);
+    this.#client = new JobClient(dir, { patienceMs: 1_000 });
+  }
+
+  /** Until the job has ended. @throws BoundaryError JOB_DOWN when neither master nor watchdog is left */
+  async toTheEnd(): Promise<Followed> {
+    const interrupt = (): void => this.#interrupt();
+    process.on("SIGINT", interrupt);
+    process.on("SIGTERM", interrupt);
+    try {
+      for (;;) {
+        const final = finalOf(this.#dir);
+        this.#look(final !== null);
+        if (final) return { status: final.job, isInterrupted: this.#interrupts > 0 };
+        this.#showBlock();
+        this.#mustLive();
+        await delay(lookEveryMs);
+      }
+    } finally {
+      process.off("SIGINT", interrupt);
+      process.off("SIGTERM", interrupt);
+      this.#reader?.close();
+      this.#screen.end();
+    }
+  }
+
+  /** Until the ranks run for the first time, or the job has ended before. */
+  async toTheBeginning(): Promise<void> {
+    while (finalOf(this.#dir) === null) {
+      const status = await this.#client.status().catch(() => null);
+      if (status?.stage === "running") return;
+      this.#mustLive();
+      await delay(lookEveryMs);
+    }
+  }
+
+  #look(isLast: boolean): void {
+    for (const event of this.#events()) {
+      this.#lastCommitSeq = event.commitSeq;
+      this.#screen.record("event", event);
+      const sentence = sentenceOf(event);
+      if (sentence !== null) this.#screen.say(sentence);
+    }
+    const { nprocPerNode } = this.#spec.roles[0] ?? { nprocPerNode: 1 };
+    for (const line of this.#tail.read(isLast)) {
+      if (this.#choice.isShown(line.rank % nprocPerNode, line.stream)) this.#screen.rankLine(line);
+    }
+  }
+
+  #events(): HistoryEvent[] {
+    if (!this.#reader) {
+      if (!existsSync(jobFiles(this.#dir).state)) return [];
+      try {
+        this.#reader = new JournalReader(jobFiles(this.#dir).state);
+      } catch (error) {
+        if (error instanceof BoundaryError) return []; // The file is being made; the master says what is wrong with one that stays so.
+        throw error;
+      }
+    }
+    return this.#reader.read({ order: "oldest-first", afterCommitSeq: this.#lastCommitSeq });
+  }
+
+  #showBlock(): void {
+    const nowMs = performance.now();
+    if (this.#isAsking || nowMs - this.#shownAtMs < blockEveryMs || !process.stdout.isTTY) return;
+    this.#isAsking = true;
+    this.#shownAtMs = nowMs;
+    this.#client
+      .status()
+      .then((status) => this.#screen.show(liveBlock(status, nowMs - this.#startedAtMs)))
+      .catch(() => undefined) // The master is away; the block stays as it was.
+      .finally(() => (this.#isAsking = false));
+  }
+
+  #mustLive(): void {
+    if (stateOf(this.#dir) === "live") {
+      this.#goneSinceMs = null;
+      return;
+    }
+    this.#goneSinceMs ??= performance.now();
+    if (performance.now() - this.#goneSinceMs < goneAfterMs || existsSync(jobFiles(this.#dir).final)) return;
+    const { watchdogLog } = jobFiles(this.#dir);
+    const hint = `${watchdogLog} says why; drover resume ${this.#spec.name} takes the job up.`;
+    throw new BoundaryError("JOB_DOWN", `the master of ${this.#spec.name} is gone`, { hint });
+  }
+
+  #interrupt(): void {
+    this.#interrupts++;
+    if (this.#interrupts === 1) {
+      this.#screen.say(`Stopping (grace ${this.#spec.stopGraceMs / 1_000} s). Once more to end it at once.`);
+      this.#client.stop("interrupted", false).catch((error: unknown) => this.#screen.say(`could not stop it: ${String(error)}`));
+    } else if (this.#interrupts === 2) {
+      this.#screen.say("Ending it at once.");
+      this.#client.stop("interrupted twice", true).catch(() => sweepProcesses(jobTag(this.#dir)));
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/** What is written to the screen: text above a live block on a terminal, plain lines elsewhere, JSON lines for programs. */
+
+import chalk from "chalk";
+import logUpdate from "log-update";
+import type { RankLine } from "./log-tail.js";
+
+export interface Screen {
+  /** A line of the job itself. */
+  say(text: string): void;
+  rankLine(line: RankLine): void;
+  /** Replaces the live block. */
+  show(block: string): void;
+  /** One object of `--json`. */
+  record(type: string, fields: object): void;
+  /** Leaves the block as it is. */
+  end(): void;
+}
+
+export function createScreen(isJson: boolean): Screen {
+  if (isJson) return new JsonScreen();
+  return process.stdout.isTTY ? new TerminalScreen() : new PlainScreen();
+}
+
+function prefixed({ rank, text }: RankLine): string {
+  return `${chalk.dim(`[rank ${rank}]`)} ${text}`;
+}
+
+class JsonScreen implements Screen {
+  say(text: string): void {
+    this.record("note", { text });
+  }
+
+  rankLine({ round, rank, stream, text }: RankLine): void {
+    this.record("output", { round, rank, stream, text });
+  }
+
+  show(): void {}
+
+  record(type: string, fields: object): void {
+    process.stdout.write(`${JSON.stringify({ type, ...fields })}\n`);
+  }
+
+  end(): void {}
+}
+
+class PlainScreen implements Screen {
+  say(text: string): void {
+    process.stderr.write(`${text}\n`);
+  }
+
+  rankLine(line: RankLine): void {
+    (line.stream === "err" ? process.stderr : process.stdout).write(`${prefixed(line)}\n`);
+  }
+
+  show(): void {}
+  record(): void {}
+  end(): void {}
+}
+
+class TerminalScreen implements Screen {
+  #block = "";
+
+  say(text: string): void {
+    this.#above(chalk.dim(text));
+  }
+
+  rankLine(line: RankLine): void {
+    this.#above(prefixed(line));
+  }
+
+  show(block: string): void {
+    this.#block = block;
+    logUpdate(block);
+  }
+
+  record(): void {}
+
+  end(): void {
+    logUpdate.done();
+    this.#block = "";
+  }
+
+  #above(text: string): void {
+    logUpdate.clear();
+    process.stdout.write(`${text}\n`);
+    if (this.#block !== "") logUpdate(this.#block);
+  }
+}
