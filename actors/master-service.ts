@@ -1,62 +1,136 @@
 /**
  * The Master Service: the one port of the master. It decodes, authenticates, validates, bounds, forwards and encodes; it holds no rule of the job.
  *
- * The HTTP server is its port (src/wire); the actor itself only knows what others told it: where it listens, the stage of the job, and that the
- * journal has advanced.
+ * The HTTP server is its port (src/wire). The actor itself only remembers the port number, for the next life of the master (P1), and passes on
+ * what it is told: the stage of the job, that the journal has advanced, that acknowledgements wait.
  */
 
-import { type ActorPort, type ActorRef, type PortContext, type ReplyHandle, type Tell, defineActor } from "../src/runtime/actor.js";
-import type { JournalMessage } from "../src/store/journal-messages.js";
+import type { SystemInspection } from "../src/runtime/actor-system.js";
+import { type ActorContext, type ActorRef, type Ask, type PortContext, type ReplyHandle, actorRef, defineActor } from "../src/runtime/actor.js";
 import { type ServiceCommand, type ServiceOptions, openServicePort } from "../src/wire/service-port.js";
-import type { MasterServiceMessage as PublicMessage } from "./protocol/master-service.js";
-import * as refs from "./protocol/refs.js";
-
-export type MasterServiceMessage =
-  | PublicMessage
-  /** From its port. */
-  | Tell<"listening", { host: string; port: number }>
-  | Tell<"journal-paused", { reason: string | null }>
-  | Tell<"subscribed">
-  | Tell<"subscribe-again">;
+import type { CallOptions, MasterCalls } from "../src/wire/master-calls.js";
+import type { MasterServiceMessage } from "./protocol/master-service.js";
+import {
+  diagnosisMaster,
+  jobAutoScaler,
+  jobManager,
+  masterOrchestrator,
+  stateBackend,
+  taskManager,
+} from "./protocol/refs.js";
 
 type Address = Readonly<{ host: string; port: number }>;
-type State = { address: Address | null; readonly waiting: ReplyHandle<Address>[] };
+type MasterServiceEvent = Readonly<{ type: "port-taken"; port: number }>;
 
-const stateBackend: ActorRef<JournalMessage> = { id: "state-backend" };
+export type MasterServiceState = {
+  /** The port that it listened on last; 0 for none yet. */
+  port: number;
+  readonly volatile: { address: Address | null; readonly waiting: ReplyHandle<Address>[] };
+};
 
+type Context = ActorContext<MasterServiceMessage, MasterServiceEvent>;
 
-export const masterService = defineActor<State, MasterServiceMessage, never, ServiceOptions, ServiceCommand>({
+/** The actor of the main thread that sees all threads (embed/root-guardian.ts). */
+const rootGuardian: ActorRef<Ask<"inspect-runtime", object, SystemInspection>> = actorRef("root-guardian");
+const subscribeAgainMs = 500;
+
+export const masterService = defineActor<
+  MasterServiceState,
+  MasterServiceMessage,
+  MasterServiceEvent,
+  ServiceOptions,
+  ServiceCommand
+>({
   name: "master-service",
   module: import.meta.url,
-  init: () => ({ address: null, waiting: [] }),
-  started: (_state, ctx) => ctx.tell(ctx.self, { type: "subscribe-again" }),
-
+  init: () => stateOf(0),
+  started(state, ctx) {
+    ctx.perform({ type: "listen", port: state.port });
+    subscribe(ctx);
+  },
   receive(state, message, ctx) {
     switch (message.type) {
       case "listening":
-        state.address = { host: message.host, port: message.port };
-        for (const handle of state.waiting.splice(0)) ctx.answer(handle, state.address);
+        noteAddress(state, { host: message.host, port: message.port }, ctx);
         return;
       case "get-address":
-        if (state.address) ctx.reply(state.address);
-        else state.waiting.push(ctx.deferReply());
+        if (state.volatile.address) ctx.reply(state.volatile.address);
+        else state.volatile.waiting.push(ctx.deferReply());
         return;
       case "stage-changed":
-        { ctx.perform({ type: "show-stage", stage: message.stage }); return; }
+        ctx.perform({ type: "show-stage", stage: message.stage });
+        return;
       case "journal-advanced":
-        { ctx.perform({ type: "wake-followers" }); return; }
+        ctx.perform({ type: "wake-followers" });
+        return;
       case "journal-paused":
-        { ctx.perform({ type: "show-pause", reason: message.reason }); return; }
+        ctx.perform({ type: "show-pause", reason: message.reason });
+        return;
+      case "subscription-settled":
+        // Told of its end at once where there is no State Backend: hence the wait.
+        if (message.isOk) ctx.monitor(stateBackend, () => ({ type: "subscription-settled", isOk: false }));
+        else ctx.after(subscribeAgainMs, "subscribe", { type: "subscribe-again" });
+        return;
       case "subscribe-again":
-        ctx.monitor(stateBackend, () => ({ type: "subscribe-again" }));
-        { ctx.ask(stateBackend, { type: "subscribe", subscriber: ctx.self }, (outcome) => ({
-          type: outcome.ok ? "subscribed" : "subscribe-again",
-        })); return; }
-      case "subscribed":
+        subscribe(ctx);
         return;
     }
   },
-  apply: () => undefined,
-  openPort: (options: ServiceOptions, ctx: PortContext<MasterServiceMessage>): Promise<ActorPort<ServiceCommand>> =>
-    openServicePort(options, ctx, refs),
+  apply: (state, event) => void (state.port = event.port),
+  snapshot: {
+    version: 1,
+    take: ({ port }) => ({ port }),
+    parse: (taken) => stateOf((taken as { port: number }).port),
+  },
+  openPort: (options, ctx) => openServicePort(options, ctx, callsOf(ctx)),
 });
+
+function stateOf(port: number): MasterServiceState {
+  return { port, volatile: { address: null, waiting: [] } };
+}
+
+function noteAddress(state: MasterServiceState, address: Address, ctx: Context): void {
+  if (address.port !== state.port) ctx.emit({ type: "port-taken", port: address.port });
+  state.volatile.address = address;
+  for (const handle of state.volatile.waiting.splice(0)) ctx.answer(handle, address);
+}
+
+function subscribe(ctx: Context): void {
+  const toMessage = (outcome: { ok: boolean }): MasterServiceMessage => ({ type: "subscription-settled", isOk: outcome.ok });
+  ctx.ask(stateBackend, { type: "subscribe", subscriber: ctx.self }, toMessage, { isIdempotent: true });
+}
+
+/** What the API asks, as messages to whoever answers it. Reads and what is level-triggered may be delivered twice; a command only by its id. */
+function callsOf(ctx: PortContext<MasterServiceMessage>): MasterCalls {
+  const twice = ({ deadlineMs = 10_000 }: CallOptions = {}): { deadlineMs: number; isIdempotent: boolean } => ({ deadlineMs, isIdempotent: true });
+  const once = ({ deadlineMs = 10_000, requestId = null }: CallOptions): { deadlineMs: number; requestId?: string; isIdempotent?: boolean } =>
+    requestId === null ? { deadlineMs } : { deadlineMs, requestId, isIdempotent: true };
+  return {
+    registerAgent: (agent) => ctx.ask(jobManager, { type: "register-agent", ...agent }, twice()),
+    joinRound: (join) => ctx.ask(jobManager, { type: "join-round", ...join }, twice()),
+    reportRanks: (report) => ctx.ask(jobManager, { type: "report-ranks", ...report }, twice()),
+    reportProgress: (report) => ctx.ask(jobManager, { type: "report-progress", ...report }, twice()),
+    reportProbe: (report) => ctx.ask(jobManager, { type: "report-probe", ...report }, twice()),
+    awaitDesired: (poll, options) => ctx.ask(jobManager, { type: "await-desired", ...poll }, twice(options)),
+    agentDisconnected: (agent) => ctx.tell(jobManager, { type: "agent-disconnected", ...agent }),
+
+    registerDataset: (dataset) => ctx.ask(taskManager, { type: "register-dataset", dataset }, twice()),
+    leaseShard: (request, options) => ctx.ask(taskManager, { type: "lease-shard", ...request }, twice(options)),
+    finishShard: (end) => ctx.ask(taskManager, { type: "finish-shard", ...end }, twice()),
+    checkpointDataset: (dataset) => ctx.ask(taskManager, { type: "checkpoint-dataset", dataset }, twice()),
+    restoreDataset: (checkpoint, options) => ctx.ask(taskManager, { type: "restore-dataset", ...checkpoint }, once(options)),
+    extendStream: (extent) => ctx.ask(taskManager, { type: "extend-stream", ...extent }, twice()),
+    listDatasets: () => ctx.ask(taskManager, { type: "list-datasets" }, twice()),
+
+    getJob: (options) => ctx.ask(masterOrchestrator, { type: "get-job" }, twice(options)),
+    getWorld: (options) => ctx.ask(jobManager, { type: "get-world" }, twice(options)),
+    stopJob: (wish, options) => ctx.ask(masterOrchestrator, { type: "stop-job", ...wish }, once(options)),
+    pauseJob: (wish, options) => ctx.ask(masterOrchestrator, { type: "pause-job", ...wish }, once(options)),
+    resumeJob: (options) => ctx.ask(masterOrchestrator, { type: "resume-job" }, once(options)),
+    scaleJob: (wish, options) => ctx.ask(jobAutoScaler, { type: "scale-job", ...wish }, once(options)),
+    listFindings: () => ctx.ask(diagnosisMaster, { type: "list-findings" }, twice()),
+
+    inspectRuntime: (options) => ctx.ask(rootGuardian, { type: "inspect-runtime" }, twice(options)),
+    inspectStore: (options) => ctx.ask(stateBackend, { type: "inspect" }, twice(options)),
+  };
+}

@@ -1,7 +1,7 @@
-/** What agents say to the master, as it arrives: one schema a request, with the bounds of every field. */
+/** What agents and the master say to each other: one schema a request, with the bounds of every field, and one an answer. */
 
 import { z } from "zod";
-import { jobName, text, whole } from "./scalars.js";
+import { jobName, list, loss, text, whole } from "./scalars.js";
 
 /** Ranks of one node, at most. */
 const ranksMax = 1_024;
@@ -55,7 +55,7 @@ const rankProgress = z.object({
   localRank: whole.max(ranksMax),
   round: whole,
   step: whole.nullable(),
-  loss: z.union([z.number(), z.literal("nan"), z.literal("inf")]).nullable(),
+  loss: loss.nullable(),
   samples: z.number().min(0).nullable(),
   checkpointStep: whole.nullable(),
   cpuCores: z.number().min(0),
@@ -65,13 +65,56 @@ const rankProgress = z.object({
 
 export const progressBody = z.object({ agentId, ranks: z.array(rankProgress).max(ranksMax) });
 
-export const probeBody = z.object({ agentId, probe: text(128), text: text(1_000_000) });
+export const probeBody = z.object({ agentId, probe: text(128), text: text(4_000_000) });
 
 /** The desired state is answered when it has a later revision, else after `waitMs` (at most this many milliseconds). */
 export const waitMsMax = 60_000;
 
 export const desiredQuery = z.object({
   agentId,
-  revision: z.coerce.number().int().min(0),
+  revision: z.coerce.number().int().min(-1).describe("the newest that the agent has; -1 for none"),
   waitMs: z.coerce.number().int().min(0).max(waitMsMax).default(20_000),
 });
+
+/** The answer that is no, which an agent reads as such: the status is 200. */
+const refused = z.object({ ok: z.literal(false), code: z.string().describe("STALE_AGENT or UNKNOWN_NODE"), message: z.string() });
+
+export const doneAnswer = z.union([z.object({ ok: z.literal(true) }), refused]);
+
+export const registerAnswer = z.union([
+  z.object({
+    ok: z.literal(true),
+    spec: z.record(z.string(), z.unknown()).describe("JobSpec of src/job/job-spec.ts"),
+    role: z.enum(["worker", "chief", "ps", "evaluator"]),
+    nodeRank: whole,
+    heartbeatIntervalMs: whole.describe("the longest wait of a poll"),
+  }),
+  refused,
+]);
+
+const assignment = z.object({
+  round: whole,
+  groupRank: whole,
+  groupWorldSize: whole,
+  firstRank: whole,
+  nproc: whole,
+  worldSize: whole,
+  masterAddr: z.string(),
+  masterPort: whole,
+  restartCount: whole,
+});
+
+export const desiredAnswer = z.union([
+  z.object({
+    ok: z.literal(true),
+    desired: z.object({
+      revision: whole,
+      phase: z.enum(["wait", "join", "run", "stop", "exit"]),
+      round: whole,
+      assignment: assignment.nullable(),
+      graceMs: z.number(),
+      probes: list(z.object({ id: z.string(), kind: z.literal("stacks") })),
+    }),
+  }),
+  refused,
+]);

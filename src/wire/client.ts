@@ -7,10 +7,12 @@
  */
 
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { Agent, type IncomingMessage, request as httpRequest } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { BoundaryError, type BoundaryDetails } from "../base/errors.js";
 import type { Finding } from "../job/finding.js";
+import { jobFiles, type MasterRecord, readJson } from "../launch/job-folder.js";
 import type { HistoryEvent } from "../store/journal-messages.js";
 import type { JobStatus } from "./job-status.js";
 import { eventsIn } from "./sse-text.js";
@@ -57,7 +59,7 @@ export class WireClient {
     this.#options = options;
   }
 
-  job(): Promise<JobStatus> {
+  status(): Promise<JobStatus> {
     return this.#call({ method: "GET", path: "/api/v1/job" });
   }
 
@@ -77,7 +79,7 @@ export class WireClient {
   }
 
   /** Throws OUT_OF_RANGE, JOB_ENDING, CANNOT_PLACE. */
-  scale(nodes: number, because: string): Promise<{ from: number; to: number }> {
+  scale(nodes: number, because = "asked by a person"): Promise<{ from: number; to: number }> {
     return this.#call({ method: "POST", path: "/api/v1/job/scale", body: { nodes, because } });
   }
 
@@ -178,6 +180,27 @@ export class WireClient {
       outgoing.on("error", (error) => reject(new AttemptFailed(error.message, { cause: error })));
       outgoing.end(sent);
     });
+  }
+}
+
+/** The client of a job on this machine: address and token are read in the job's folder, anew for each attempt. */
+export class JobClient extends WireClient {
+  constructor(jobDir: string, options: Pick<WireClientOptions, "patienceMs"> = {}) {
+    const { master, token } = jobFiles(jobDir);
+    super({
+      ...options,
+      address: () => (readJson(master) as MasterRecord | null)?.address ?? null,
+      token: () => tokenIn(token),
+    });
+  }
+}
+
+function tokenIn(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
   }
 }
 

@@ -1,70 +1,101 @@
 /** What clients ask of data sets, forwarded to the Task Manager. */
 
-import { type Asker, ask } from "./asker.js";
-import { checkpointBody, datasetBody, datasetParams, extendBody, leaseBody, taskBody, taskParams } from "./dataset-api.js";
+import {
+  checkpointAnswer,
+  checkpointBody,
+  datasetBody,
+  datasetParams,
+  datasetsAnswer,
+  extendBody,
+  leaseAnswer,
+  leaseBody,
+  okAnswer,
+  registeredAnswer,
+  taskBody,
+  taskParams,
+} from "./dataset-api.js";
 import { granted } from "./http-error.js";
+import type { MasterCalls } from "./master-calls.js";
 import { type Route, route } from "./route.js";
 
 const base = "/api/v1/datasets";
+const tag = "datasets";
+const checkpointBytesMax = 16 * 1024 * 1024;
+/** How much longer than its wait the ask for a shard may take. */
+const slackMs = 10_000;
 
-export function datasetRoutes(asker: Asker): Route[] {
-  const forward = async (message: object, deadlineMs = 10_000, requestId: string | null = null): Promise<object> =>
-    granted(await ask(asker, "taskManager", message as { type: string }, { deadlineMs, requestId, isIdempotent: true }));
+export function datasetRoutes(master: MasterCalls): Route[] {
   return [
     route({
       method: "GET",
       path: base,
+      tag,
       summary: "Every data set and how far it is",
-      handle: () => forward({ type: "list-datasets" }),
+      answer: datasetsAnswer,
+      handle: () => master.listDatasets(),
     }),
     route({
       method: "POST",
       path: base,
+      tag,
       summary: "Registers a data set; again with the same description changes nothing",
       body: datasetBody,
-      handle: ({ body: { shuffle, ...dataset } }) => forward({ type: "register-dataset", dataset: { ...dataset, isShuffled: shuffle } }),
+      answer: registeredAnswer,
+      handle: ({ body: { shuffle, ...dataset } }) => granted(master.registerDataset({ ...dataset, isShuffled: shuffle })),
     }),
     route({
       method: "POST",
       path: `${base}/:name/lease`,
-      summary: "The next shard for a worker; waits while others hold the last ones",
+      tag,
+      summary: "The next shard for a worker; waits while others hold the last ones. The same `request` (or X-Request-Id) gets the same shard",
       params: datasetParams,
       body: leaseBody,
-      handle: ({ params: { name }, body, requestId }) =>
-        forward({ type: "lease-shard", dataset: name, ...body, request: body.request || (requestId ?? "") }, body.waitMs + 10_000),
+      answer: leaseAnswer,
+      handle: ({ params: { name }, body, clientRequestId }) => {
+        const request = body.request === "" ? (clientRequestId ?? "") : body.request;
+        return granted(master.leaseShard({ dataset: name, ...body, request }, { deadlineMs: body.waitMs + slackMs }));
+      },
     }),
     route({
       method: "POST",
       path: `${base}/:name/tasks/:taskId`,
+      tag,
       summary: "A shard is done, or failed and goes back",
       params: taskParams,
       body: taskBody,
-      handle: ({ params: { name, taskId }, body: { ok, ...body }, requestId }) =>
-        forward({ type: "finish-shard", dataset: name, taskId, isOk: ok, ...body }, 10_000, requestId),
+      answer: okAnswer,
+      handle: ({ params: { name, taskId }, body: { ok, ...body } }) =>
+        granted(master.finishShard({ dataset: name, taskId, isOk: ok, ...body })),
     }),
     route({
       method: "GET",
       path: `${base}/:name/checkpoint`,
+      tag,
       summary: "What is done of a data set, as text to be kept with a checkpoint of the model",
       params: datasetParams,
-      handle: ({ params: { name } }) => forward({ type: "checkpoint-dataset", dataset: name }),
+      answer: checkpointAnswer,
+      handle: ({ params: { name } }) => granted(master.checkpointDataset(name)),
     }),
     route({
       method: "PUT",
       path: `${base}/:name/checkpoint`,
+      tag,
       summary: "Takes a data set back to such a text",
       params: datasetParams,
       body: checkpointBody,
-      bodyBytesMax: 16 * 1024 * 1024,
-      handle: ({ params: { name }, body, requestId }) => forward({ type: "restore-dataset", dataset: name, ...body }, 10_000, requestId),
+      answer: okAnswer,
+      bodyBytesMax: checkpointBytesMax,
+      handle: ({ params: { name }, body, requestId }) => granted(master.restoreDataset({ dataset: name, ...body }, { requestId })),
     }),
     route({
       method: "POST",
       path: `${base}/:name/extend`,
+      tag,
       summary: "A stream has more records by now, or has come to its end",
       params: datasetParams,
       body: extendBody,
-      handle: ({ params: { name }, body }) => forward({ type: "extend-stream", dataset: name, ...body }),
+      answer: okAnswer,
+      handle: ({ params: { name }, body }) => granted(master.extendStream({ dataset: name, ...body })),
     }),
   ];
 }

@@ -1,109 +1,64 @@
 /** The history of the job: pages of events, and the stream of those to come (server-sent events). */
 
-import type { ServerResponse } from "node:http";
-import { BoundaryError } from "../base/errors.js";
-import type { HistoryEvent } from "../store/journal-messages.js";
-import { JournalReader } from "../store/journal-reader.js";
+import type { HistoryFilter } from "../store/journal-messages.js";
+import { eventJson, eventsAnswer, eventsQuery, streamAnswer, streamQuery } from "./event-api.js";
+import type { EventStreams } from "./event-streams.js";
 import { HttpError } from "./http-error.js";
-import { eventsQuery } from "./job-api.js";
 import { type Route, route } from "./route.js";
 
-/** Streams that may be open at once; more are refused with `RATE_LIMITED`. */
-const streamsMax = 256;
-/** A comment is sent this often, so that a dead connection is noticed. */
-const keepAliveMs = 15_000;
+const tag = "events";
 
-type Filter = Readonly<{ actor?: string; types?: string[] }>;
-
-export class EventStreams {
-  readonly #statePath: string;
-  #reader: JournalReader | null = null;
-  readonly #open = new Set<AbortController>();
-
-  constructor(statePath: string) {
-    this.#statePath = statePath;
-  }
-
-  get reader(): JournalReader {
-    this.#reader ??= new JournalReader(this.#statePath);
-    return this.#reader;
-  }
-
-  /** New events can be read. */
-  wake(): void {
-    this.#reader?.wake();
-  }
-
-  /** Writes events as they come until the client is gone. */
-  async serve(response: ServerResponse, after: number, filter: Filter): Promise<void> {
-    if (this.#open.size >= streamsMax) throw new HttpError("RATE_LIMITED", `${streamsMax} event streams are open already`);
-    const over = new AbortController();
-    this.#open.add(over);
-    response.on("close", () => over.abort());
-    response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
-    response.write(": drover\n\n");
-    const keepAlive = setInterval(() => response.write(": \n\n"), keepAliveMs);
-    try {
-      for await (const event of this.reader.follow({ afterCommitSeq: after, pollMs: 1_000, signal: over.signal, ...filter })) {
-        const isRoomLeft = response.write(`id: ${event.commitSeq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
-        if (!isRoomLeft) await drained(response, over.signal);
-      }
-    } finally {
-      clearInterval(keepAlive);
-      this.#open.delete(over);
-      response.end();
-    }
-  }
-
-  close(): void {
-    for (const over of this.#open) over.abort();
-    this.#reader?.close();
-  }
-}
-
-function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    response.once("drain", resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-export function eventRoutes(streams: EventStreams): Route[] {
+/** `onDefect` hears of a stream that broke after it had begun, when no answer can say so any more. */
+export function eventRoutes(streams: EventStreams, onDefect: (error: Error, route: string) => void): Route[] {
   return [
     route({
       method: "GET",
       path: "/api/v1/events",
+      tag,
       summary: "A page of the job's history",
       query: eventsQuery,
-      handle: ({ query }) => ({ events: pageOf(streams.reader, query) }),
+      answer: eventsAnswer,
+      handle: ({ query, reply }) => {
+        const filter = { ...filterOf(query), limit: query.limit };
+        const events =
+          query.newest === "true"
+            ? streams.page({ order: "newest-first", ...filter })
+            : streams.page({ order: "oldest-first", afterCommitSeq: query.after, ...filter });
+        void reply.type("application/json").send(`{"events":[${events.map(eventJson).join()}]}`);
+        return undefined;
+      },
     }),
     route({
       method: "GET",
       path: "/api/v1/events/stream",
-      summary: "The job's history from `after` (or Last-Event-ID), and every event as it comes, as server-sent events",
-      query: eventsQuery,
-      handle: async ({ query, request, reply }) => {
-        const last = Number(request.headers["last-event-id"]);
+      tag,
+      summary: "The job's history behind `after` (or the header Last-Event-ID), and every event as it comes",
+      query: streamQuery,
+      answer: streamAnswer,
+      answerType: "text/event-stream",
+      handle: ({ query, request, reply }) => {
+        const last = request.headers["last-event-id"];
+        const stream = streams.open(last === undefined ? query.after : positionIn(String(last)), filterOf(query));
         reply.hijack();
-        await streams.serve(reply.raw, Number.isSafeInteger(last) ? last : query.after, filterOf(query));
+        stream.serve(reply.raw).catch((thrown: unknown) => {
+          onDefect(thrown instanceof Error ? thrown : new Error(String(thrown)), "GET /api/v1/events/stream");
+        });
+        return undefined;
       },
     }),
   ];
 }
 
-type EventsQuery = Readonly<{ after: number; limit: number; newest: "true" | "false"; actor: string; type: string[] }>;
-
-function filterOf({ actor, type }: EventsQuery): Filter {
+function filterOf({ actor, type }: Readonly<{ actor: string; type: readonly string[] }>): HistoryFilter {
   return { ...(actor === "" ? {} : { actor }), ...(type.length === 0 ? {} : { types: type }) };
 }
 
-function pageOf(reader: JournalReader, query: EventsQuery): HistoryEvent[] {
-  const filter = { ...filterOf(query), limit: query.limit };
-  try {
-    if (query.newest === "true") return reader.read({ order: "newest-first", ...filter });
-    return reader.read({ order: "oldest-first", afterCommitSeq: query.after, ...filter });
-  } catch (error) {
-    if (error instanceof BoundaryError) throw new HttpError(error.code, error.message, error.details.hint ?? null);
-    throw error;
-  }
+function positionIn(header: string): number {
+  const position = /^\d{1,16}$/.test(header) ? Number(header) : -1;
+  if (Number.isSafeInteger(position) && position >= 0) return position;
+  throw new HttpError("BAD_REQUEST", `headers.last-event-id is ${JSON.stringify(header.slice(0, 100))}; it must be the id of an event`, {
+    path: "headers.last-event-id",
+    value: header.slice(0, 100),
+    allowed: "a whole number from 0",
+  });
 }

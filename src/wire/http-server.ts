@@ -1,68 +1,123 @@
 /**
  * The HTTP server of the Master Service: authentication, validation, bounds and errors, for whatever routes it is given.
  *
- * - W1  Everything but routes marked `isOpen` needs the bearer token.
- * - W2  A handler sees validated input only; the validation error names the field, its value's problem and what is allowed.
+ * - W1  Everything but routes marked `isOpen` needs the bearer token; nobody without it learns even what exists.
+ * - W2  A handler sees validated input only; the error of validation names the field, its value and what is allowed.
  * - W3  Bounds: bytes of a body, requests a second of a client, open connections, time for headers and for a request. Beyond: a documented code.
+ *
+ * `app.server` is a plain `http.Server`: one that listens in front of it (to tell HTTP/2 apart by its first bytes) hands connections over with
+ * `app.server.emit("connection", socket)`.
  */
 
+import { createHash } from "node:crypto";
+import type { Socket } from "node:net";
 import rateLimit from "@fastify/rate-limit";
-import Fastify, { type FastifyInstance, type FastifyRequest, type FastifySchema } from "fastify";
+import Fastify, { type ConnectionError, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifySchema } from "fastify";
 import type { z } from "zod";
+import type { PauseReason } from "../store/journal-messages.js";
 import { HttpError, httpErrorOf } from "./http-error.js";
 import type { Route } from "./route.js";
 import { isAuthorized } from "./token.js";
 
+/** Bounds of the server; docs/api.md lists them. */
+export type WireLimits = Readonly<{
+  /** Open connections; more are closed at once. Default 20,000. */
+  connectionsMax: number;
+  /** Requests of one client address, on average over ten seconds; more are refused with RATE_LIMITED. Default 5,000. */
+  requestsPerSecondMax: number;
+  /** Time for the headers of a request; then REQUEST_TIMEOUT. Default 10,000. */
+  headersTimeoutMs: number;
+  /** Time for a whole request; then REQUEST_TIMEOUT. Default 30,000. */
+  requestTimeoutMs: number;
+}>;
+
+export const defaultLimits: WireLimits = {
+  connectionsMax: 20_000,
+  requestsPerSecondMax: 5_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+};
+
 export type HttpServerOptions = Readonly<{
   token: string;
-  /** Open connections; more are closed at once. Default 20,000. */
-  connectionsMax?: number;
-  /** Requests of one client address a second, on average over ten. Default 5,000. */
-  requestsPerSecondMax?: number;
+  limits: WireLimits;
+  /** Why acknowledgements wait now, if they do. */
+  pause: () => PauseReason | null;
   /** Told of every request: route, status, milliseconds. */
-  onDone?: (route: string, status: number, ms: number) => void;
-  onDefect?: (error: Error, route: string) => void;
+  onDone: (route: string, status: number, ms: number) => void;
+  onDefect: (error: Error, route: string) => void;
 }>;
 
 const bodyBytesMax = 1024 * 1024;
+/** Longer than clients keep idle connections, so that they close them. */
+const keepAliveMs = 75_000;
+const rateWindowMs = 10_000;
+const requestIdPattern = /^[\x21-\x7e]{1,128}$/;
 
 export async function createHttpServer(routes: readonly Route[], options: HttpServerOptions): Promise<FastifyInstance> {
-  const { token, connectionsMax = 20_000, requestsPerSecondMax = 5_000 } = options;
+  const { limits } = options;
   const app = Fastify({
     bodyLimit: bodyBytesMax,
-    connectionTimeout: 0,
-    requestTimeout: 30_000,
-    keepAliveTimeout: 75_000,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: keepAliveMs,
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: 256 },
-    http: { headersTimeout: 10_000 },
+    routerOptions: { maxParamLength: 512 },
+    http: { headersTimeout: limits.headersTimeoutMs, connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs) },
+    exposeHeadRoutes: false,
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (error, _request, reply) => {
+      const { status, body } = httpErrorOf(error, null);
+      void (reply as FastifyReply).status(status).send(body);
+    },
   });
-  app.server.maxConnections = connectionsMax;
-  await app.register(rateLimit, { max: requestsPerSecondMax * 10, timeWindow: 10_000 });
+  app.server.maxConnections = limits.connectionsMax;
+  await app.register(rateLimit, {
+    max: limits.requestsPerSecondMax * (rateWindowMs / 1_000),
+    timeWindow: rateWindowMs,
+    errorResponseBuilder: (_request, { max }) =>
+      new HttpError("RATE_LIMITED", "too many requests from this address", {
+        allowed: `${max} within ${rateWindowMs} ms`,
+        hint: "Wait as Retry-After says.",
+      }),
+  });
   app.removeContentTypeParser("text/plain");
   app.setValidatorCompiler(({ schema, httpPart }) => validatorOf(schema as unknown as z.ZodType, httpPart ?? "request"));
-  app.setNotFoundHandler((request) => {
-    throw new HttpError("NOT_FOUND", `there is no ${request.method} ${request.url}`, "GET /api/v1/openapi.json lists what there is.");
-  });
-  app.setErrorHandler((thrown, request, reply) => {
-    const error = httpErrorOf(thrown);
-    if (error.status === 503) void reply.header("Retry-After", "1");
-    if (error.code === "INTERNAL" && thrown instanceof Error) options.onDefect?.(thrown, routeOf(request));
-    void reply.status(error.status).send(error.body);
+  app.addHook("onRequest", (request, reply, done) => {
+    void reply.header("x-content-type-options", "nosniff");
+    if (request.routeOptions.config.isOpen === true || isAuthorized(request.headers.authorization, options.token)) return done(); // W1
+    const hint = "Send the token of the job's folder: Authorization: Bearer <token>.";
+    done(new HttpError("UNAUTHORIZED", "the bearer token is missing or wrong", { hint }));
   });
   app.addHook("onResponse", (request, reply, done) => {
-    options.onDone?.(routeOf(request), reply.statusCode, reply.elapsedTime);
+    options.onDone(routeOf(request), reply.statusCode, reply.elapsedTime);
     done();
   });
-  for (const route of routes) addRoute(app, route, token);
+  app.setNotFoundHandler((request) => {
+    const hint = "GET /api/v1/openapi.json lists what there is.";
+    throw new HttpError("NOT_FOUND", `there is no ${request.method} ${request.url.slice(0, 200)}`, { hint });
+  });
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = httpErrorOf(thrown, options.pause());
+    if (error.status === 503) void reply.header("retry-after", "1");
+    if (error.status === 500 && thrown instanceof Error) options.onDefect(thrown, routeOf(request));
+    void reply.status(error.status).type("application/json").send(error.body);
+  });
+  for (const route of routes) addRoute(app, route);
   return app;
+}
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Needs no token. */
+    isOpen?: boolean;
+  }
 }
 
 function routeOf(request: FastifyRequest): string {
   return `${request.method} ${request.routeOptions.url ?? "unknown"}`;
 }
 
-function addRoute(app: FastifyInstance, route: Route, token: string): void {
+function addRoute(app: FastifyInstance, route: Route): void {
   const schema: FastifySchema = {
     ...(route.params ? { params: route.params } : {}),
     ...(route.query ? { querystring: route.query } : {}),
@@ -72,20 +127,29 @@ function addRoute(app: FastifyInstance, route: Route, token: string): void {
     method: route.method,
     url: route.path,
     schema,
+    config: { isOpen: route.isOpen === true },
     ...(route.bodyBytesMax === undefined ? {} : { bodyLimit: route.bodyBytesMax }),
-    onRequest: (request, _reply, done) => {
-      if (route.isOpen === true || isAuthorized(request.headers.authorization, token)) return done(); // W1
-      const hint = "Send the token of the job's folder: Authorization: Bearer <token>.";
-      done(new HttpError("UNAUTHORIZED", "the bearer token is missing or wrong", hint));
-    },
     handler: async (request, reply) => {
       const { params, query, body } = request;
-      const requestId = request.headers["x-request-id"];
-      const id = typeof requestId === "string" && requestId.length <= 128 ? requestId : null;
-      const answer = await route.handle({ params, query, body, request, reply, requestId: id });
+      const clientRequestId = requestIdOf(request);
+      const requestId = clientRequestId === null ? null : scopedId(request, clientRequestId);
+      const answer = await route.handle({ params, query, body, request, reply, clientRequestId, requestId });
       return answer === undefined ? reply : answer;
     },
   });
+}
+
+function requestIdOf(request: FastifyRequest): string | null {
+  const header = request.headers["x-request-id"];
+  if (header === undefined) return null;
+  const id = String(header);
+  if (requestIdPattern.test(id)) return id;
+  throw badRequest("headers.x-request-id", id, "1 to 128 visible characters of ASCII");
+}
+
+/** Two requests of other methods or paths are never taken for one. */
+function scopedId(request: FastifyRequest, id: string): string {
+  return createHash("sha256").update(`${request.method} ${request.url}\n${id}`).digest("base64url");
 }
 
 /** W2. */
@@ -93,7 +157,30 @@ function validatorOf(schema: z.ZodType, part: string): (data: unknown) => { valu
   return (data) => {
     const parsed = schema.safeParse(data ?? {});
     if (parsed.success) return { value: parsed.data };
-    const problems = parsed.error.issues.slice(0, 5).map(({ path, message }) => `${[part, ...path].join(".")}: ${message}`);
-    return { error: new HttpError("BAD_REQUEST", problems.join("; "), "GET /api/v1/openapi.json says what is allowed.") };
+    const [first] = parsed.error.issues;
+    const path = [part === "querystring" ? "query" : part, ...(first?.path ?? [])].map(String);
+    return { error: badRequest(path.join("."), valueAt(data, first?.path ?? []), first?.message ?? "another value") };
   };
+}
+
+function badRequest(path: string, value: unknown, allowed: string): HttpError {
+  const shown = (value === undefined ? "missing" : JSON.stringify(value)).slice(0, 100);
+  return new HttpError("BAD_REQUEST", `${path} is ${shown}: ${allowed}`, { path, value: shown, allowed });
+}
+
+function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], data);
+}
+
+const rawStatuses: Readonly<Record<number, string>> = { 400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large" };
+
+/** A request that is no HTTP, or came too slowly: there is no reply to answer with, only the socket. */
+function answerBrokenRequest(error: ConnectionError, socket: Socket): void {
+  if (error.code === "ECONNRESET" || socket.destroyed) return;
+  const cause = Object.assign(new Error(error.message), { code: error.code, statusCode: 400 });
+  const { status, body } = httpErrorOf(cause, null);
+  const text = JSON.stringify(body);
+  const head = `HTTP/1.1 ${status} ${rawStatuses[status] ?? "Bad Request"}\r\nContent-Type: application/json\r\n`;
+  if (socket.writable) socket.write(`${head}Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`);
+  socket.destroySoon();
 }

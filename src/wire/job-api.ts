@@ -1,24 +1,121 @@
-/** What people and programs ask of the job, as it arrives. */
+/** What people and programs ask of the job, and are answered. */
 
 import { z } from "zod";
-import { text } from "./scalars.js";
+import { list, loss, text, whole } from "./scalars.js";
 
-const because = text(1_024);
+const because = text(1_024).describe("said in the history");
 
 export const stopBody = z.object({ because: because.default("stopped by a person"), kill: z.boolean().default(false) });
 export const pauseBody = z.object({ because: because.default("paused by a person") });
 export const scaleBody = z.object({ nodes: z.number().int().min(1).max(10_000), because: because.default("asked by a person") });
 
-const names = z
-  .string()
-  .max(4_096)
-  .default("")
-  .transform((list) => list.split(",").filter((name) => name !== ""));
+export const scaleAnswer = z.object({ ok: z.literal(true), from: whole, to: whole });
 
-export const eventsQuery = z.object({
-  after: z.coerce.number().int().min(0).default(0).describe("events behind this commitSeq"),
-  limit: z.coerce.number().int().min(1).max(10_000).default(1_000),
-  newest: z.enum(["true", "false"]).default("false").describe("newest first instead of oldest first"),
-  actor: z.string().max(128).default(""),
-  type: names.describe("types of events, separated by commas"),
+const failure = z.object({
+  rank: whole,
+  localRank: whole,
+  node: z.string(),
+  host: z.string(),
+  reason: z.enum(["success", "user-error", "killed", "out-of-memory", "hardware", "lost-heartbeat", "stopped"]),
+  exitCode: z.number().nullable(),
+  signal: z.string().nullable(),
+  message: z.string().describe("exception or last lines of stderr"),
+  atMs: z.number(),
 });
+
+const endReason = z.object({
+  code: z.enum([
+    "ALL_SUCCEEDED",
+    "RANK_FAILED",
+    "RESTARTS_SPENT",
+    "STOPPED_BY_USER",
+    "TOO_FEW_NODES",
+    "PRECHECK_FAILED",
+    "CANNOT_PLACE",
+    "NAN_LOSS",
+    "HANG",
+  ]),
+  message: z.string(),
+  failure: failure.optional().describe("the rank that ended the job"),
+});
+
+const node = z.object({
+  id: z.string(),
+  role: z.enum(["worker", "chief", "ps", "evaluator"]),
+  nodeRank: whole,
+  host: z.string().nullable(),
+  agentPid: whole.nullable(),
+  state: z.string(),
+  restarts: whole,
+  groupRank: whole.nullable(),
+  lastHeartbeatMs: z.number().nullable(),
+});
+
+const rank = z.object({
+  rank: whole,
+  localRank: whole,
+  node: z.string(),
+  host: z.string().nullable(),
+  pid: whole.nullable(),
+  incarnation: whole.describe("the round in which this process was started"),
+  state: z.string(),
+  step: whole.nullable(),
+  loss: loss.nullable(),
+  samplesPerSecond: z.number().nullable(),
+  cpuCores: z.number().nullable(),
+  memoryBytes: z.number().nullable(),
+});
+
+const stages = [
+  "created",
+  "precheck",
+  "rendezvous",
+  "running",
+  "recovering",
+  "scaling",
+  "paused",
+  "stopping",
+  "succeeded",
+  "failed",
+  "stopped",
+] as const;
+
+export const stage = z.enum(stages);
+
+export const jobAnswer = z.object({
+  job: z.string(),
+  stage,
+  reason: endReason.nullable().describe("why it ended"),
+  createdAtMs: z.number(),
+  endedAtMs: z.number().nullable(),
+  master: z.object({ pid: whole.nullable(), address: z.string().nullable(), restarts: whole }),
+  round: whole,
+  worldSize: whole,
+  nodes: list(node),
+  ranks: list(rank),
+  restarts: whole.describe("that the job has spent"),
+  relaunches: whole,
+  maxRestarts: whole,
+  step: whole.nullable(),
+  samplesPerSecond: z.number().nullable(),
+  loss: loss.nullable(),
+  goodput: z.number().min(0).max(1).nullable().describe("share of the time since the start that went into steps which no failure undid"),
+});
+
+export const findingsAnswer = z.object({
+  findings: list(
+    z.object({
+      id: z.string(),
+      kind: z.enum(["precheck-failed", "precheck-warning", "hang", "straggler", "nan-loss", "known-log-line"]),
+      summary: z.string(),
+      node: z.string().nullable(),
+      rank: whole.nullable(),
+      evidence: z.string(),
+      action: z.enum(["none", "restart-ranks", "end-job"]),
+      atMs: z.number(),
+    }),
+  ),
+});
+
+export const healthAnswer = z.object({ ok: z.literal(true) });
+export const readyAnswer = z.object({ ok: z.literal(true), stage });

@@ -1,67 +1,110 @@
 /** What people and programs ask of the job. */
 
-import type { WorldView } from "../job/world-view.js";
+import { AskError } from "../runtime/ask-error.js";
+import { okAnswer } from "./dataset-api.js";
+import { granted, HttpError } from "./http-error.js";
+import { findingsAnswer, healthAnswer, jobAnswer, pauseBody, readyAnswer, scaleAnswer, scaleBody, stopBody } from "./job-api.js";
 import type { JobStatus } from "./job-status.js";
-import { type Asker, ask } from "./asker.js";
-import { granted } from "./http-error.js";
-import { pauseBody, scaleBody, stopBody } from "./job-api.js";
+import type { MasterCalls } from "./master-calls.js";
 import { type Route, route } from "./route.js";
 
 const base = "/api/v1/job";
+const tag = "job";
+/** The components are not ready if they do not answer within this. */
+const readyMs = 1_000;
 
-export function jobRoutes(asker: Asker, master: Readonly<{ restarts: number; address: string }>): Route[] {
-  const orchestrate = async (message: object): Promise<object> =>
-    granted(await ask(asker, "masterOrchestrator", message as { type: string }, { isIdempotent: true }));
+export type MasterFacts = Readonly<{ restarts: number; address: string }>;
+
+export function jobRoutes(master: MasterCalls, facts: () => MasterFacts): Route[] {
   return [
-    route({ method: "GET", path: base, summary: "The job as it is", handle: () => statusOf(asker, master) }),
+    route({
+      method: "GET",
+      path: base,
+      tag,
+      summary: "The job as it is",
+      answer: jobAnswer,
+      handle: () => statusOf(master, facts()),
+    }),
     route({
       method: "POST",
       path: `${base}/stop`,
+      tag,
       summary: "Ends the job: SIGTERM, the grace time, SIGKILL; with `kill` at once",
       body: stopBody,
-      handle: ({ body: { because, kill } }) => orchestrate({ type: "stop-job", because, isKill: kill }),
+      answer: okAnswer,
+      handle: ({ body: { because, kill }, requestId }) => granted(master.stopJob({ because, isKill: kill }, { requestId })),
     }),
     route({
       method: "POST",
       path: `${base}/pause`,
+      tag,
       summary: "Ends the ranks and keeps the nodes",
       body: pauseBody,
-      handle: ({ body: { because } }) => orchestrate({ type: "pause-job", because }),
+      answer: okAnswer,
+      handle: ({ body, requestId }) => granted(master.pauseJob(body, { requestId })),
     }),
-    route({ method: "POST", path: `${base}/resume`, summary: "Goes on after a pause", handle: () => orchestrate({ type: "resume-job" }) }),
+    route({
+      method: "POST",
+      path: `${base}/resume`,
+      tag,
+      summary: "Goes on after a pause",
+      answer: okAnswer,
+      handle: ({ requestId }) => granted(master.resumeJob({ requestId })),
+    }),
     route({
       method: "POST",
       path: `${base}/scale`,
+      tag,
       summary: "Sets the number of nodes, within the job's bounds",
       body: scaleBody,
-      handle: async ({ body }) => granted(await ask(asker, "jobAutoScaler", { type: "scale-job", ...body }, { isIdempotent: true })),
+      answer: scaleAnswer,
+      handle: ({ body, requestId }) => granted(master.scaleJob(body, { requestId })),
     }),
     route({
       method: "GET",
       path: "/api/v1/findings",
+      tag,
       summary: "What the diagnosis found, with its evidence",
-      handle: () => ask(asker, "diagnosisMaster", { type: "list-findings" }, { isIdempotent: true }),
+      answer: findingsAnswer,
+      handle: () => master.listFindings(),
     }),
-    route({ method: "GET", path: "/healthz", summary: "The server is up", isOpen: true, handle: () => ({ ok: true }) }),
+    ...healthRoutes(master),
+  ];
+}
+
+function healthRoutes(master: MasterCalls): Route[] {
+  return [
+    route({
+      method: "GET",
+      path: "/healthz",
+      tag: "health",
+      summary: "The server is up",
+      isOpen: true,
+      answer: healthAnswer,
+      handle: () => ({ ok: true as const }),
+    }),
     route({
       method: "GET",
       path: "/readyz",
-      summary: "The components answer",
+      tag: "health",
+      summary: "The components answer; until then 503 STARTING",
       isOpen: true,
+      answer: readyAnswer,
       handle: async () => {
-        const [job] = await Promise.all([ask<JobAnswer>(asker, "masterOrchestrator", { type: "get-job" }), ask(asker, "jobManager", { type: "get-world" })]);
-        return { ok: true, stage: job.stage };
+        try {
+          const within = { deadlineMs: readyMs };
+          const [{ stage }] = await Promise.all([master.getJob(within), master.getWorld(within)]);
+          return { ok: true as const, stage };
+        } catch (error) {
+          if (!(error instanceof AskError)) throw error;
+          throw new HttpError("STARTING", `the master is not ready: ${error.message}`, { hint: "Retry-After says when to try again." });
+        }
       },
     }),
   ];
 }
 
-type JobAnswer = Readonly<{ stage: string }>;
-
-async function statusOf(asker: Asker, master: Readonly<{ restarts: number; address: string }>): Promise<JobStatus> {
-  const [{ job, stage, reason, createdAtMs, endedAtMs }, world] = await Promise.all([
-    ask<Pick<JobStatus, "job" | "stage" | "reason" | "createdAtMs" | "endedAtMs">>(asker, "masterOrchestrator", { type: "get-job" }, { isIdempotent: true }),
-    ask<WorldView>(asker, "jobManager", { type: "get-world" }, { isIdempotent: true }),
-  ]);
-  return { ...world, job, stage, reason, createdAtMs, endedAtMs, master: { pid: process.pid, ...master } };
+async function statusOf(master: MasterCalls, facts: MasterFacts): Promise<JobStatus> {
+  const [{ job, stage, reason, createdAtMs, endedAtMs }, world] = await Promise.all([master.getJob(), master.getWorld()]);
+  return { ...world, job, stage, reason, createdAtMs, endedAtMs, master: { pid: process.pid, ...facts } };
 }

@@ -1,4 +1,4 @@
-/** The scalar types that several requests share. */
+/** The types that several requests and answers share. */
 
 import { z } from "zod";
 
@@ -10,3 +10,9 @@ export const jobName = z.string().min(1).max(128);
 
 /** A whole number from 0 that JavaScript keeps exact. */
 export const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** A list in an answer. */
+export const list = <Item extends z.ZodType>(item: Item): z.ZodReadonly<z.ZodArray<Item>> => z.array(item).readonly();
+
+/** A loss as it is reported: JSON has no NaN. */
+export const loss = z.union([z.number(), z.literal("nan"), z.literal("inf")]);

@@ -1,18 +1,24 @@
 /**
- * The Master Service's hands: an HTTP server whose handlers ask the other actors.
+ * The Master Service's hands: an HTTP server whose handlers ask the other components.
  *
- * The refs of the components are given to it, for `src` does not know who plays which part.
+ * - P1  Once it has listened on a port it does so again after a restart: agents and clients come back to the same address. A port that is still
+ *       held is waited for (`listenPatienceMs`); then one that was asked for is PORT_IN_USE, one that was only remembered is replaced by a free one.
+ * - P2  What ends because the server closes is not taken for an agent that went away.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
-import type { ActorPort, ActorRef, PortContext, Tell, Typed } from "../runtime/actor.js";
+import { BoundaryError } from "../base/errors.js";
+import type { ActorPort, PortContext, Tell } from "../runtime/actor.js";
+import type { PauseReason } from "../store/journal-messages.js";
 import { agentRoutes } from "./agent-routes.js";
 import { datasetRoutes } from "./dataset-routes.js";
-import { EventStreams, eventRoutes } from "./event-routes.js";
-import { createHttpServer } from "./http-server.js";
+import { eventRoutes } from "./event-routes.js";
+import { EventStreams } from "./event-streams.js";
+import { createHttpServer, defaultLimits, type WireLimits } from "./http-server.js";
 import { jobRoutes } from "./job-routes.js";
-import { Metrics, metricsRoutes } from "./metrics.js";
+import type { MasterCalls } from "./master-calls.js";
+import { Metrics, metricsRoute } from "./metrics.js";
 import { openApiRoute } from "./open-api.js";
 import type { Route } from "./route.js";
 import { tokenIn } from "./token.js";
@@ -20,83 +26,152 @@ import { tokenIn } from "./token.js";
 export type ServiceOptions = Readonly<{
   /** Where to listen; 127.0.0.1 unless the user says otherwise. */
   host: string;
-  /** 0 takes a free one. */
+  /** 0: the one that it had before, else a free one. */
   port: number;
   tokenPath: string;
   /** The job's SQLite file, read for the history. */
   statePath: string;
   /** How often the master was started before. */
   restarts: number;
+  /** Default: `defaultLimits`. */
+  limits?: Partial<WireLimits>;
 }>;
 
 export type ServiceCommand =
+  /** Listen if that has not begun; `port` is the one that it had before, 0 for none. */
+  | Readonly<{ type: "listen"; port: number }>
   | Readonly<{ type: "show-stage"; stage: string }>
-  | Readonly<{ type: "show-pause"; reason: string | null }>
+  | Readonly<{ type: "show-pause"; reason: PauseReason | null }>
   | Readonly<{ type: "wake-followers" }>;
 
-/** Who plays which part. */
-export type Parts = Readonly<
-  Record<"masterOrchestrator" | "jobManager" | "jobAutoScaler" | "taskManager" | "diagnosisMaster", ActorRef<never>>
->;
+export type Listening = Tell<"listening", { host: string; port: number }>;
 
 /** How long a port may still be held by the thread or process that listened there before. */
-const listenPatienceMs = 3_000;
+export const listenPatienceMs = 3_000;
 
-/** Opens the server; resolves when it listens. Fails with `ADDRESS_IN_USE` when another program has the port. */
+/** Opens the server; when it listens the actor is told. Throws `BoundaryError` PORT_IN_USE, ADDRESS_UNUSABLE, BAD_TOKEN. */
 export async function openServicePort(
   options: ServiceOptions,
-  ctx: PortContext<Tell<"listening", { host: string; port: number }>>,
-  parts: unknown,
+  ctx: PortContext<Listening>,
+  calls: MasterCalls,
 ): Promise<ActorPort<ServiceCommand>> {
-  const metrics = new Metrics();
-  const streams = new EventStreams(options.statePath);
-  const asker = { ctx: ctx as PortContext<Typed>, parts: parts as Parts };
-  const master = { restarts: options.restarts, address: "" };
-  const routes: Route[] = [
-    ...agentRoutes(asker),
-    ...datasetRoutes(asker),
-    ...jobRoutes(asker, master),
-    ...eventRoutes(streams),
-    ...metricsRoutes(asker, metrics),
-  ];
-  routes.push(openApiRoute(routes));
-  const app = await createHttpServer(routes, {
-    token: tokenIn(options.tokenPath),
-    onDone: (route, status, ms) => metrics.requestDone(route, status, ms),
-    onDefect: (error, route) => ctx.log("error", "a request failed", { route, error: error.stack ?? error.message }),
-  });
-  const port = await listen(app, options.host, options.port);
-  master.address = `${options.host}:${port}`;
-  ctx.tell(ctx.self, { type: "listening", host: options.host, port });
-  return {
-    perform(command) {
-      switch (command.type) {
-        case "show-stage":
-          { metrics.showStage(command.stage); return; }
-        case "show-pause":
-          { metrics.showPause(command.reason !== null); return; }
-        case "wake-followers":
-          { streams.wake(); return; }
-      }
-    },
-    async close() {
-      streams.close();
-      await app.close();
-    },
-  };
+  const port = new ServicePort(options, ctx, calls);
+  await port.open();
+  return port;
 }
 
-async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
-  const deadline = performance.now() + listenPatienceMs;
-  for (;;) {
-    try {
-      await app.listen({ host, port });
-      const address = app.server.address();
-      return typeof address === "object" && address ? address.port : port;
-    } catch (error) {
-      const isHeld = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-      if (!isHeld || performance.now() > deadline) throw error;
-      await delay(20);
+class ServicePort implements ActorPort<ServiceCommand> {
+  readonly #options: ServiceOptions;
+  readonly #ctx: PortContext<Listening>;
+  readonly #calls: MasterCalls;
+  readonly #metrics = new Metrics();
+  readonly #streams: EventStreams;
+  #app: FastifyInstance | null = null;
+  #address = "";
+  #pause: PauseReason | null = null;
+  #isClosing = false;
+
+  constructor(options: ServiceOptions, ctx: PortContext<Listening>, calls: MasterCalls) {
+    this.#options = options;
+    this.#ctx = ctx;
+    this.#streams = new EventStreams(options.statePath);
+    this.#calls = {
+      ...calls,
+      agentDisconnected: (agent) => {
+        if (!this.#isClosing) calls.agentDisconnected(agent); // P2
+      },
+    };
+  }
+
+  async open(): Promise<void> {
+    const { tokenPath, limits, port } = this.#options;
+    const app = await createHttpServer(this.#routes(), {
+      token: tokenIn(tokenPath),
+      limits: { ...defaultLimits, ...limits },
+      pause: () => this.#pause,
+      onDone: (route, status, ms) => this.#metrics.requestDone(route, status, ms),
+      onDefect: (error, route) => this.#logDefect(error, route),
+    });
+    this.#app = app;
+    if (port !== 0) await this.#listen(app, port, false);
+  }
+
+  #routes(): Route[] {
+    const calls = this.#calls;
+    const routes = [
+      ...agentRoutes(calls),
+      ...datasetRoutes(calls),
+      ...jobRoutes(calls, () => ({ restarts: this.#options.restarts, address: this.#address })),
+      ...eventRoutes(this.#streams, (error, route) => this.#logDefect(error, route)),
+      metricsRoute(calls, this.#metrics, () => this.#streams.count),
+    ];
+    return [...routes, openApiRoute(routes)];
+  }
+
+  #logDefect(error: Error, route: string): void {
+    this.#ctx.log("error", "a request failed", { route, error: error.stack ?? error.message });
+  }
+
+  perform(command: ServiceCommand): void {
+    switch (command.type) {
+      case "listen":
+        return this.#listenOnce(command.port);
+      case "show-stage":
+        return this.#metrics.showStage(command.stage);
+      case "show-pause":
+        this.#pause = command.reason;
+        return this.#metrics.showPause(command.reason !== null);
+      case "wake-followers":
+        return this.#streams.wake();
     }
   }
+
+  #listenOnce(remembered: number): void {
+    const app = this.#app;
+    if (!app || app.server.listening) return;
+    this.#listen(app, remembered, true).catch((thrown: unknown) => {
+      if (!this.#isClosing) this.#ctx.fail(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    });
+  }
+
+  /** P1. */
+  async #listen(app: FastifyInstance, wanted: number, mayBeAnother: boolean): Promise<void> {
+    const { host } = this.#options;
+    const untilMs = performance.now() + listenPatienceMs;
+    let port = wanted;
+    for (let isListening = false; !isListening && !this.#isClosing; ) {
+      try {
+        await app.listen({ host, port });
+        isListening = true;
+      } catch (error) {
+        const isHeld = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+        if (!isHeld) throw unusable(host, port, error);
+        if (performance.now() < untilMs) await delay(20);
+        else if (!mayBeAnother) throw inUse(host, port, error);
+        else port = 0;
+      }
+    }
+    const bound = app.server.address();
+    if (this.#isClosing || typeof bound !== "object" || bound === null) return;
+    if (wanted !== 0 && bound.port !== wanted) this.#ctx.log("warn", "another program has the port; took a free one", { wanted, port: bound.port });
+    this.#address = host.includes(":") ? `[${host}]:${bound.port}` : `${host}:${bound.port}`;
+    this.#ctx.tell(this.#ctx.self, { type: "listening", host, port: bound.port });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#streams.close();
+    await this.#app?.close();
+  }
+}
+
+function inUse(host: string, port: number, cause: unknown): BoundaryError {
+  const hint = `See who has it (ss -ltnp 'sport = :${port}'), or choose another port; 0 takes a free one.`;
+  return new BoundaryError("PORT_IN_USE", `port ${port} of ${host} is in use`, { value: String(port), hint }, { cause });
+}
+
+function unusable(host: string, port: number, cause: unknown): BoundaryError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const hint = "Name an address of this machine, and a port from 1,024 on unless you are root.";
+  return new BoundaryError("ADDRESS_UNUSABLE", `cannot listen on ${host}:${port}: ${why}`, { value: `${host}:${port}`, hint }, { cause });
 }
