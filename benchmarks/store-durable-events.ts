@@ -19,11 +19,15 @@ import { encodePayload } from "../src/store/row-codec.js";
 import { SqliteJournal } from "../src/store/sqlite-journal.js";
 import { type Figure, figureOf } from "./figure.js";
 
-const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5);
+/** Rounds that count; as many thirds again come first, so that compiled code is measured. */
+const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5) * 3;
+const warmUpRounds = rounds / 3;
 const writers = 64;
-/** Events a writer makes before the clock starts, so that compiled code is measured, and those that count. */
-const warmUpEvents = 500;
-const measuredEvents = 1_500;
+/** Short rounds that take turns, so that a disk which is busy for a while slows all three alike. */
+const eventsPerRound = 300;
+
+/** Makes `eventsPerRound` events of each writer durable, from number `from` on. */
+type WriteRound = (from: number) => Promise<void>;
 
 function eventOf(writer: number, seq: number): StoredEvent {
   const shard = seq * writers + writer;
@@ -42,104 +46,100 @@ function eventOf(writer: number, seq: number): StoredEvent {
   return { seq, atMs: 1_700_000_000_000 + shard, event, cause: { message: "complete-shard", from: "master-service" } };
 }
 
-/** Events a second of a plain loop: rows made beforehand, one transaction for 64. */
-function plainRate(path: string): number {
+/** A plain loop: rows made beforehand, one transaction for 64. */
+function plainWriter(path: string): { write: WriteRound; close: () => void } {
   const database = new Database(path);
   database.pragma("journal_mode = WAL");
   database.pragma("synchronous = FULL");
   database.exec(`CREATE TABLE events(commit_seq INTEGER PRIMARY KEY, actor_id INTEGER, seq INTEGER, at_ms REAL,
-    type TEXT, payload BLOB, cause_message TEXT, cause_from TEXT, cause_actor TEXT, cause_seq INTEGER, checksum INTEGER) STRICT`);
+    type TEXT, payload BLOB, cause_message TEXT, cause_from TEXT, cause_actor TEXT, cause_seq INTEGER,
+    checksum INTEGER) STRICT`);
   const insert = database.prepare("INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?,?)");
   const [begin, commit] = [database.prepare("BEGIN IMMEDIATE"), database.prepare("COMMIT")];
-  const rows = Array.from({ length: writers }, (_, writer) => {
-    const { event, cause } = eventOf(writer, 1_000);
-    return { type: event.type, payload: encodePayload(event), cause };
-  });
+  const payloads = Array.from({ length: writers }, (_, writer) => encodePayload(eventOf(writer, 1_000).event));
   let commitSeq = 0;
-  let beganMs = 0;
-  for (let seq = 1; seq <= warmUpEvents + measuredEvents; seq++) {
-    if (seq === warmUpEvents + 1) beganMs = performance.now();
-    begin.run();
-    for (const [writer, { type, payload, cause }] of rows.entries()) {
-      insert.run(
-        ++commitSeq,
-        writer,
-        seq,
-        1_700_000_000_000 + seq,
-        type,
-        payload,
-        cause?.message,
-        cause?.from,
-        null,
-        null,
-        12_345,
-      );
+  const write = (from: number): Promise<void> => {
+    for (let seq = from; seq < from + eventsPerRound; seq++) {
+      begin.run();
+      for (const [writer, payload] of payloads.entries()) {
+        const atMs = 1_700_000_000_000 + seq;
+        insert.run(
+          ++commitSeq,
+          writer,
+          seq,
+          atMs,
+          "shard-completed",
+          payload,
+          "complete-shard",
+          "master-service",
+          null,
+          null,
+          1,
+        );
+      }
+      commit.run();
     }
-    commit.run();
-  }
-  const rate = ratePerSecond(beganMs);
-  database.close();
-  return rate;
+    return Promise.resolve();
+  };
+  return { write, close: () => void database.close() };
 }
 
-/** Events a second of a journal with 64 writers, each of which waits for its acknowledgements. */
-async function journalRate(journal: Journal): Promise<number> {
-  const write = async (from: number, to: number): Promise<void> => {
+/** 64 writers, each of which waits for the acknowledgement of its event before it makes the next. */
+function journalWriter(journal: Journal): WriteRound {
+  return async (from) => {
     const one = async (writer: number): Promise<void> => {
-      for (let seq = from; seq <= to; seq++) await journal.append(`actor-${writer}`, [eventOf(writer, seq)]);
+      for (let seq = from; seq < from + eventsPerRound; seq++) {
+        await journal.append(`actor-${writer}`, [eventOf(writer, seq)]);
+      }
     };
     await Promise.all(Array.from({ length: writers }, (_, writer) => one(writer)));
   };
-  await write(1, warmUpEvents);
+}
+
+async function rateOf(write: WriteRound, from: number): Promise<number> {
   const beganMs = performance.now();
-  await write(warmUpEvents + 1, warmUpEvents + measuredEvents);
-  return ratePerSecond(beganMs);
-}
-
-/** The same through the State Backend in a thread of its own, as every durable actor of a master writes. */
-async function stateBackendRate(path: string): Promise<number> {
-  const system = new ActorSystem();
-  await system.spawn({ id: stateBackendRef.id, definition: stateBackend, options: { path }, placement: "thread" });
-  const asking = { deadlineMs: 60_000, isIdempotent: true };
-  const journal = new ActorJournal(stateBackendRef.id, (message) =>
-    system.ask({ id: stateBackendRef.id }, message, asking),
-  );
-  const rate = await journalRate(journal);
-  await system.close();
-  return rate;
-}
-
-function ratePerSecond(beganMs: number): number {
-  return (writers * measuredEvents * 1_000) / (performance.now() - beganMs);
+  await write(from);
+  return (writers * eventsPerRound * 1_000) / (performance.now() - beganMs);
 }
 
 export async function run(): Promise<Figure[]> {
-  const plain: number[] = [];
-  const direct: number[] = [];
-  const threaded: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const folder = mkdtempSync(join(tmpdir(), "drover-bench-"));
-    plain.push(plainRate(join(folder, "plain.db")));
-    const journal = SqliteJournal.open({ path: join(folder, "state.db") });
-    direct.push(await journalRate(journal));
-    await journal.close();
-    threaded.push(await stateBackendRate(join(folder, "threaded.db")));
-    rmSync(folder, { recursive: true });
+  const folder = mkdtempSync(join(tmpdir(), "drover-bench-"));
+  const plain = plainWriter(join(folder, "plain.db"));
+  const direct = SqliteJournal.open({ path: join(folder, "direct.db") });
+  const system = new ActorSystem();
+  const options = { path: join(folder, "threaded.db") };
+  await system.spawn({ id: stateBackendRef.id, definition: stateBackend, options, placement: "thread" });
+  const asking = { deadlineMs: 60_000, isIdempotent: true };
+  const threaded = new ActorJournal(stateBackendRef.id, (message) => system.ask(stateBackendRef, message, asking));
+
+  const writes = [plain.write, journalWriter(threaded), journalWriter(direct)];
+  const rates: number[][] = writes.map(() => []);
+  for (let round = 0; round < warmUpRounds + rounds; round++) {
+    for (const [index, write] of writes.entries()) {
+      const rate = await rateOf(write, round * eventsPerRound + 1);
+      if (round >= warmUpRounds) rates[index]?.push(rate);
+    }
   }
-  const reference = { name: "the same rows in one fsynced transaction of 64", runs: plain };
+  await system.close();
+  await direct.close();
+  plain.close();
+  rmSync(folder, { recursive: true });
+
+  const [plainRates = [], threadedRates = [], directRates = []] = rates;
+  const reference = { name: "the same rows in one fsynced transaction of 64", runs: plainRates };
   const bound = { atLeast: 0.5 };
   return [
     figureOf(
       "durable events, 64 in flight, through the State Backend's thread",
       "events/s",
-      threaded,
+      threadedRates,
       reference,
       bound,
     ),
     figureOf(
       "durable events, 64 in flight, SqliteJournal in the caller's thread",
       "events/s",
-      direct,
+      directRates,
       reference,
       bound,
     ),
