@@ -303,9 +303,11 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
   switch (event.type) {
     case "job-begun":
       return ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: event.spec, nodes: [] });
-    case "agent-registered":
-      if (job.nodes.get(event.node)?.state === "checking") ctx.tell(diagnosisMaster, { ...event, type: "judge-facts" });
+    case "agent-registered": {
+      const { node, agentId, facts } = event;
+      if (job.nodes.get(node)?.state === "checking") ctx.tell(diagnosisMaster, { type: "judge-facts", node, agentId, facts });
       return;
+    }
     case "agent-ended":
       if (event.isRestarted) restartAgent(event.node, event.plan, event.because, ctx);
       return;

@@ -34,7 +34,7 @@ export function planNode(job: JobRecord, event: Of<"node-planned">): void {
   job.groups.set(id, group); // J1
   group.pending.add(event.node);
   if (group.phase === "open") group.awaited.add(event.node);
-  for (const endedId of job.ended) replace(job.nodes.get(endedId), event);
+  for (const endedId of job.ended) replace(group, job.nodes.get(endedId), event);
   job.nodes.set(event.node, {
     id: event.node,
     role: event.role,
@@ -60,8 +60,9 @@ export function planNode(job: JobRecord, event: Of<"node-planned">): void {
   });
 }
 
-function replace(former: NodeRecord | undefined, event: Of<"node-planned">): void {
+function replace(group: GroupRecord, former: NodeRecord | undefined, event: Of<"node-planned">): void {
   if (former?.role !== event.role || former.nodeRank !== event.nodeRank) return;
+  group.awaited.delete(former.id);
   move(former, "replaced");
   former.replacement = null;
 }
@@ -93,6 +94,7 @@ export function endNodeRecord(job: JobRecord, node: NodeRecord, event: Of<"node-
   if (group) leaveRound(job, group, node, event.atMs, false);
   if (group && group.id !== trainers) job.groups.delete(group.id);
   group?.pending.delete(node.id);
+  if (event.replacement && group?.phase === "open") group.awaited.add(node.id); // Its heir has no name yet.
   for (const probe of job.probes) probe.awaited.delete(node.id);
   touch(job, node, touched);
   job.ended.push(node.id);

@@ -23,6 +23,7 @@ export function openRoundRecord(job: JobRecord, group: GroupRecord, event: Of<"r
   group.joined.clear();
   group.awaited.clear();
   group.standby.clear();
+  for (const id of job.ended) awaitHeir(job, group, id);
   for (const node of nodesOf(job, group)) {
     if (!node.isUnplaceable) group.awaited.add(node.id);
     if (!isFit(node.state)) continue;
@@ -30,6 +31,12 @@ export function openRoundRecord(job: JobRecord, group: GroupRecord, event: Of<"r
     stopRanks(node);
     touch(job, node, touched);
   }
+}
+
+/** A node that is to be replaced stands for its heir until that one has a name. */
+export function awaitHeir(job: JobRecord, group: GroupRecord, id: string): void {
+  const former = job.nodes.get(id);
+  if (former?.group === group.id && former.replacement && group.phase === "open") group.awaited.add(id);
 }
 
 export function noteJoined(job: JobRecord, group: GroupRecord, node: NodeRecord, event: Of<"node-joined">): void {
