@@ -1,5 +1,6 @@
 """
-What a training script can say to Drover and ask of it. Standard library only; nothing here is needed to be run by Drover.
+What a training script can say to Drover and ask of it. Standard library only; nothing here is needed to be run by
+Drover.
 
     import drover
 
@@ -39,8 +40,8 @@ def init(address=None, token=None, worker=None, node=None, patience_seconds=300.
     """
     Says whom to talk to; what is left out comes from the environment. Without a call the first use does it.
 
-    `worker` names who holds a shard: `<node>/<rank>/<incarnation>`. `patience_seconds` is how long a request is tried again
-    while the master cannot be reached. Raises NotUnderDrover where no address is to be had.
+    `worker` names who holds a shard: `<node>/<rank>/<incarnation>`. `patience_seconds` is how long a request is tried
+    again while the master cannot be reached. Raises NotUnderDrover where no address is to be had.
     """
     global _client
     _client = Client(address, token, worker, node, patience_seconds)
@@ -55,11 +56,12 @@ def shards(name, size, shard_size, kind="table", epochs=1, shuffle=False, seed=0
     """
     The shards of a data set that this rank gets, one after another, until the data set is done; all ranks share it.
 
-    Registers the data set (every rank does, with the same description). Asking for the next shard says that the one before is
-    done; `shard.done()` says it earlier, `shard.failed(why)` gives it back. A shard of a rank that died is given to another.
+    Registers the data set (every rank does, with the same description). Asking for the next shard says that the one
+    before is done; `shard.done()` says it earlier, `shard.failed(why)` gives it back. A shard of a rank that died is
+    given to another.
 
-    `kind`: "table" (ranges), "text" (indices, shuffled within a shard too) or "stream". `timeout_seconds`: a shard that is
-    not done by then is given to another; 0 turns it off.
+    `kind`: "table" (ranges), "text" (indices, shuffled within a shard too) or "stream". `timeout_seconds`: a shard that
+    is not done by then is given to another; 0 turns it off.
     """
     return Shards(_here(), name, size, shard_size, kind, epochs, shuffle, seed, timeout_seconds)
 

@@ -2,8 +2,8 @@
 Requests to the master's REST interface.
 
 1. A request keeps its id when it is sent again: the master acts on it once.
-2. A master that is restarted is waited for: refused, reset and timed-out connections and "busy" answers are tried again, with
-   pauses from 50 ms to 2 s, for `patience_seconds`.
+2. A master that is restarted is waited for: refused, reset and timed-out connections and "busy" answers are tried
+   again, with pauses from 50 ms to 2 s, for `patience_seconds`.
 3. One connection a thread and process: a forked data loader's worker makes its own.
 """
 
@@ -31,14 +31,18 @@ class Client:
             raise NotUnderDrover()
         self.address = address.split("://")[-1].rstrip("/")
         self.node = node if node is not None else env.get("DROVER_NODE_ID", "")
-        self.worker = worker or "%s/%s/%s" % (self.node or "local", env.get("RANK", "0"), env.get("DROVER_INCARNATION", "0"))
+        place = (self.node or "local", env.get("RANK", "0"), env.get("DROVER_INCARNATION", "0"))
+        self.worker = worker or "%s/%s/%s" % place
         self._token = token or env.get("DROVER_TOKEN")
         self._token_file = env.get("DROVER_TOKEN_FILE")
         self._patience_seconds = patience_seconds
         self._local = threading.local()
 
     def request(self, method, path, body=None, wait_seconds=0.0):
-        """The answer's JSON. Raises DroverError: the master's own code, or UNREACHABLE. `wait_seconds`: how long it may take to answer."""
+        """
+        The answer's JSON. Raises DroverError: the master's own code, or UNREACHABLE. `wait_seconds`: how long it may
+        take to answer.
+        """
         headers = {"X-Request-Id": uuid.uuid4().hex, "Accept": "application/json"}  # 1
         payload = None
         if body is not None:

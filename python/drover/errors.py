@@ -2,7 +2,9 @@
 
 
 class DroverError(Exception):
-    """A request that the master refused, or that could not reach it. `code` is one of docs/errors.md, or UNREACHABLE."""
+    """
+    A request that the master refused, or that could not reach it. `code` is one of docs/errors.md, or UNREACHABLE.
+    """
 
     def __init__(self, code, message, hint=None):
         super().__init__("%s: %s%s" % (code, message, " " + hint if hint else ""))
@@ -14,4 +16,5 @@ class NotUnderDrover(DroverError):
     """There is no master: the script was not started by Drover."""
 
     def __init__(self):
-        super().__init__("NOT_UNDER_DROVER", "DROVER_MASTER_ADDR is not set.", "Start the script with `drover run`, or call drover.init.")
+        hint = "Start the script with `drover run`, or call drover.init."
+        super().__init__("NOT_UNDER_DROVER", "DROVER_MASTER_ADDR is not set.", hint)

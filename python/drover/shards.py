@@ -17,7 +17,9 @@ _PAUSE_SECONDS = 0.05
 
 
 class Shard:
-    """Records `start` ≤ i < `end` of data set `name` in epoch `epoch`; `indices` names them in their order, for a text."""
+    """
+    Records `start` ≤ i < `end` of data set `name` in epoch `epoch`; `indices` names them in their order, for a text.
+    """
 
     def __init__(self, client, name, task):
         shard = task["shard"]
@@ -93,9 +95,11 @@ class Shards:
 
     def lease(self, wait_seconds=None):
         """
-        The next shard, or None when the data set is done. Waits while other ranks hold the last shards, for theirs may come back.
+        The next shard, or None when the data set is done. Waits while other ranks hold the last shards, for theirs may
+        come back.
 
-        With `wait_seconds` it waits no longer than that, and raises TimeoutError: whoever still holds shards must not wait for them.
+        With `wait_seconds` it waits no longer than that, and raises TimeoutError: whoever still holds shards must not
+        wait for them.
         """
         wait = _WAIT_SECONDS if wait_seconds is None else min(wait_seconds, _WAIT_SECONDS)
         body = {"worker": self._client.worker, "node": self._client.node, "waitMs": round(wait * 1000)}

@@ -7,8 +7,8 @@ A sampler for torch's DataLoader that draws its indices from Drover's shards.
         for batch in loader:
             ...
 
-1. A loader draws indices before their batch is trained with. A shard is said to be done only when so many more indices were
-   drawn that its last batch has been trained with, or when the pass over the loader is over.
+1. A loader draws indices before their batch is trained with. A shard is said to be done only when so many more indices
+   were drawn that its last batch has been trained with, or when the pass over the loader is over.
 """
 
 from torch.utils.data import Sampler
@@ -29,7 +29,9 @@ class ShardSampler(Sampler):
         self._next = None
 
     def has_more(self):
-        """Says that all that was drawn is trained with, then waits for another shard; False when the data set is done."""
+        """
+        Says that all that was drawn is trained with, then waits for another shard; False when the data set is done.
+        """
         self._finish(float("inf"))
         if self._next is None:
             self._next = self._shards.lease()

@@ -1,4 +1,7 @@
-"""Parent of a node's ranks (nursery) and the warm interpreter that forks nurseries (zygote). docs/nursery.md describes both."""
+"""
+Parent of a node's ranks (nursery) and the warm interpreter that forks nurseries (zygote). docs/nursery.md describes
+both.
+"""
 
 VERSION = "1"
 """Version of the socket protocol and of the way ranks are forked; part of a zygote's identity."""

@@ -1,7 +1,8 @@
 """
 Entry point: `python3 -S -E __main__.py nursery …` (cold) or `python3 -u __main__.py zygote …` (docs/nursery.md).
 
-A forked child leaves its parent's role with `Become` and takes up its own from here, so its stack is as shallow as its parent's.
+A forked child leaves its parent's role with `Become` and takes up its own from here, so its stack is as shallow as its
+parent's.
 """
 
 import os

@@ -6,10 +6,14 @@ One thread's event loop: sockets that are readable or writable, and timers.
 2. A child closes its copies of the sockets (`abandon`) without touching the parent's registrations.
 """
 
+import errno
 import heapq
 import itertools
 import selectors
 import time
+
+ACCEPT_PAUSE_SECONDS = 0.1
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Become(BaseException):
@@ -39,7 +43,10 @@ class Loop:
         self._is_running = False
 
     def watch(self, source, on_readable, on_writable=None):
-        """Calls `on_readable()` (and `on_writable()`, where given) whenever the socket is ready; replaces what was asked before."""
+        """
+        Calls `on_readable()` (and `on_writable()`, where given) whenever the socket is ready; replaces what was asked
+        before.
+        """
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if on_writable else 0)
         if source in self._selector.get_map():
             self._selector.modify(source, events, (on_readable, on_writable))
@@ -47,12 +54,35 @@ class Loop:
             self._selector.register(source, events, (on_readable, on_writable))
 
     def forget(self, source):
-        self._selector.unregister(source)
+        """Also allowed for a listener that pauses."""
+        if source in self._selector.get_map():
+            self._selector.unregister(source)
 
     def after(self, seconds, callback):
         timer = Timer(time.monotonic() + seconds, callback)
         heapq.heappush(self._timers, (timer.at, next(self._order), timer))
         return timer
+
+    def accept(self, listener, on_connection):
+        """
+        Calls `on_connection(socket)` for each connection. Out of descriptors or memory it pauses, and they wait in the
+        queue.
+        """
+
+        def ready():
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if listener.fileno() < 0 or error.errno not in _SHORTAGES:
+                    raise
+                self.forget(listener)
+                self.after(ACCEPT_PAUSE_SECONDS, lambda: listener.fileno() >= 0 and self.watch(listener, ready))
+                return
+            on_connection(connection)
+
+        self.watch(listener, ready)
 
     def run(self):
         """Until `stop`."""
@@ -70,7 +100,10 @@ class Loop:
         self._is_running = False
 
     def abandon(self):
-        """For a forked child. Closing the selector first keeps the parent's registrations, which live in the same kernel object."""
+        """
+        For a forked child. Closing the selector first keeps the parent's registrations, which live in the same kernel
+        object.
+        """
         sources = [key.fileobj for key in self._selector.get_map().values()]
         self._selector.close()
         for source in sources:

@@ -1,16 +1,18 @@
 """
-Parent of one node's ranks: starts them, keeps their exit statuses, hosts the stores of the rendezvous rounds, outlives its agent.
+Parent of one node's ranks: starts them, keeps their exit statuses, hosts the stores of the rendezvous rounds, outlives
+its agent.
 
 It owns the processes and the stores; what should run is the agent's to say. Its protocol is in docs/nursery.md.
 
 1. An exit status is kept until `forget-rank`: an agent that comes back learns of it.
 2. One agent at a time: `hello` with `takeOver` makes the connection the agent's, and ends the one before.
-3. What a dead rank leaves behind (its session, and every orphan that carries its token or nobody's) is killed; `stop-ranks` is
-   answered when that is so.
+3. What a dead rank leaves behind (its session, and every orphan that carries its token or nobody's) is killed;
+   `stop-ranks` is answered when that is so.
 4. Without an agent for the orphan time it stops the ranks and ends: nothing is left behind for ever.
 """
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -29,7 +31,9 @@ ORPHAN_GRACE_SECONDS = 10.0
 
 class Nursery:
     def __init__(self, claim, orphan_seconds, token_prefix, warm=None):
-        """`warm` turns a Spec into a role of a forked child (see warm_rank.py), or is None: every rank is then executed."""
+        """
+        `warm` turns a Spec into a role of a forked child (see warm_rank.py), or is None: every rank is then executed.
+        """
         self._loop = Loop()
         self._claim = claim
         self._orphan_seconds = orphan_seconds
@@ -42,9 +46,10 @@ class Nursery:
         self._orphan_timer = None
         self._dropped_clients = 0
         become_subreaper()
+        _allow_many_descriptors()
         if token_prefix:
             for pid in process_table.with_token_prefix(token_prefix):
-                os.kill(pid, signal.SIGKILL)
+                process_table.kill(pid)
         self._watch_signals()
         self._server = Server(self._loop, claim, self._answer, self._connection_closed)
         self._await_agent()
@@ -238,7 +243,10 @@ class Nursery:
             self._loop.stop()
 
     def _kill_orphans(self):
-        """Our children that are no rank and belong to no living one. Each one's death brings us here again, for its own children."""
+        """
+        Our children that are no rank and belong to no living one. Each one's death brings us here again, for its own
+        children.
+        """
         living = [rank for rank in self._ranks.values() if rank.state != "exited"]
         pids = {rank.pid for rank in living}
         tokens = {rank.token for rank in living}
@@ -247,9 +255,8 @@ class Nursery:
             fields = None if pid in pids else process_table.stat_fields(pid)
             if fields is None or fields[0] in "ZX" or int(fields[3]) in pids:
                 continue
-            if process_table.token_of(pid) not in tokens:
+            if process_table.token_of(pid) not in tokens and process_table.kill(pid):
                 orphans += 1
-                os.kill(pid, signal.SIGKILL)
         return orphans
 
     def _stop(self, tokens, grace):
@@ -284,6 +291,15 @@ class Nursery:
         self._is_ending = True
         self._stop(set(self._ranks), ORPHAN_GRACE_SECONDS)
         self._settle()
+
+
+def _allow_many_descriptors():
+    """
+    A store has a connection of every rank in the world. Ranks get the limit that we were started with
+    (rank_process.py).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _kill_group(pid):

@@ -1,12 +1,12 @@
 """
 Which modules a zygote imports before it forks, and their import.
 
-Wanted is what the script's source (and that of its own modules) imports from site-packages, what a run of it was seen to
-import (the hint file), and what the agent names.
+Wanted is what the script's source (and that of its own modules) imports from site-packages, what a run of it was seen
+to import (the hint file), and what the agent names.
 
 1. Only modules that live in site-packages; never the user's own.
-2. A module that starts a thread or reads a variable that differs between ranks while it is imported cannot be shared: it is
-   `unshareable`: the zygote begins again without it, or, when it is in use, has seen so in a child first.
+2. A module that starts a thread or reads a variable that differs between ranks while it is imported cannot be shared:
+   it is `unshareable`: the zygote begins again without it, or, when it is in use, has seen so in a child first.
 """
 
 import ast
@@ -52,7 +52,9 @@ class Preload:
             self._import(name)
 
     def load_more(self, script=None, hints=None, named=()):
-        """As `load`, for an interpreter that is in use and cannot begin again: a forked child tries each module first."""
+        """
+        As `load`, for an interpreter that is in use and cannot begin again: a forked child tries each module first.
+        """
         names = self._missing(script, hints, named)
         if not names:
             return
@@ -117,7 +119,10 @@ def is_installed(name):
 
 
 def imports_of(script):
-    """Modules that the script, and the modules beside it that it imports, name in import statements; in order of appearance."""
+    """
+    Modules that the script, and the modules beside it that it imports, name in import statements; in order of
+    appearance.
+    """
     folder = os.path.dirname(os.path.realpath(script))
     found, files, at = {}, [script], 0
     while at < len(files) and at < FILES_MAX:

@@ -1,6 +1,7 @@
 """What /proc tells of processes. A process that ends while we look is simply not there."""
 
 import os
+import signal
 
 TOKEN_NAME = "DROVER_RANK_TOKEN"
 
@@ -57,6 +58,15 @@ def with_token_prefix(prefix):
         if token is not None and token.startswith(prefix):
             found.append(pid)
     return found
+
+
+def kill(pid):
+    """SIGKILL; False where it is gone already, or not ours to kill (it changed its user)."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _all():

@@ -1,8 +1,9 @@
 """
 What /proc tells others of a forked process: its command line, and one mark in its environment.
 
-Both are written over memory that the process was started with and that nobody reads: the command line's, made long enough by
-a last argument of spaces, and a variable that exists for this (`ROOM_NAME`). Where /proc hides the addresses nothing is written.
+Both are written over memory that the process was started with and that nobody reads: the command line's, made long
+enough by a last argument of spaces, and a variable that exists for this (`ROOM_NAME`). Where /proc hides the addresses
+nothing is written.
 """
 
 import ctypes

@@ -2,8 +2,10 @@
 JSON lines over a Unix socket that only its user can open.
 
 1. A peer of another uid is closed before a byte of it is read (SO_PEERCRED), besides the socket's mode 0600.
-2. A path is claimed by a lock on `<path>.lock`, held as long as its owner lives: a stale socket is replaced, a living one never.
-3. A line is at most `LINE_BYTES_MAX`; unsent answers at most `UNSENT_BYTES_MAX`: beyond either, the connection is closed.
+2. A path is claimed by a lock on `<path>.lock`, held as long as its owner lives: a stale socket is replaced, a living
+   one never.
+3. A line is at most `LINE_BYTES_MAX`; unsent answers at most `UNSENT_BYTES_MAX`: beyond either, the connection is
+   closed.
 """
 
 import errno
@@ -27,7 +29,9 @@ class Refusal(Exception):
 
 
 class Claim:
-    """A listening socket and the lock that makes its path ours. Raises BlockingIOError where another process holds it."""
+    """
+    A listening socket and the lock that makes its path ours. Raises BlockingIOError where another process holds it.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -179,17 +183,12 @@ class Server:
 
     def __init__(self, loop, claim, on_request, on_close):
         self._loop = loop
-        self._claim = claim
         self._on_request = on_request
         self._on_close = on_close
         self.connections = set()
-        loop.watch(claim.socket, self._accept)
+        loop.accept(claim.socket, self._connected)
 
-    def _accept(self):
-        try:
-            sock, _ = self._claim.socket.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
+    def _connected(self, sock):
         _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if uid != os.getuid():  # 1
             sock.close()

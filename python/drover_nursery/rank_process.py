@@ -4,11 +4,13 @@ One rank: how its process is made, and what is known of it until its exit is for
 1. A rank leads a session of its own, dies with the nursery (PDEATHSIG), and carries its token in the environment.
 2. Signals are blocked from before the fork until the child has its own handlers: a SIGTERM meant for the rank is never
    taken by the nursery's handler in the child.
-3. A rank inherits descriptors 0, 1 and 2 and none of ours. A warm one keeps those of preloaded libraries, which would have
-   opened them in a new process too; ours are closed by their owners, so that none closes a number that the script uses by then.
+3. A rank inherits descriptors 0, 1 and 2 and none of ours. A warm one keeps those of preloaded libraries, which would
+   have opened them in a new process too; ours are closed by their owners, so that none closes a number that the script
+   uses by then.
 """
 
 import os
+import resource
 import signal
 import time
 
@@ -20,6 +22,9 @@ from drover_nursery.subreaper import die_with
 
 _DEFAULT_TO_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """Python ignores these from its start; a rank begins as `python` itself would be begun, by exec or by a fork of it."""
+
+_DESCRIPTOR_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""Before a nursery raised its own."""
 
 
 class Spec:
@@ -100,6 +105,8 @@ class RankProcess:
             (os.killpg if to_group else os.kill)(self.pid, number)
         except ProcessLookupError:
             os.kill(self.pid, number)  # Forked this moment, and not yet a group leader; or a zombie, which takes it.
+        except PermissionError:
+            pass  # It changed its user; its end is waited for.
 
     def described(self):
         return {
@@ -124,9 +131,11 @@ def _signal_name(number):
 
 def start(spec, warm_role, abandon):
     """
-    Forks the rank and gives its pid. With `warm_role` the child becomes `warm_role(spec)`, else it executes the command.
+    Forks the rank and gives its pid. With `warm_role` the child becomes `warm_role(spec)`, else it executes the
+    command.
 
-    `abandon` closes the parent's descriptors in a warm child. Raises Refusal CANNOT_START where a file, folder or program is not to be had.
+    `abandon` closes the parent's descriptors in a warm child. Raises Refusal CANNOT_START where a file, folder or
+    program is not to be had.
     """
     streams = _open_streams(spec)
     told, tell = os.pipe()
@@ -174,6 +183,7 @@ def _child(spec, warm_role, abandon, streams, tell, parent):
         for number, fd in enumerate(streams):
             os.dup2(fd, number, inheritable=True)
         os.chdir(spec.cwd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, _DESCRIPTOR_LIMIT)
         if spec.umask is not None:
             os.umask(spec.umask)
         _reset_signals(spec, warm_role)

@@ -1,4 +1,7 @@
-"""Linux process attributes that Python's standard library does not reach: child subreaper and the signal of a parent's death."""
+"""
+Linux process attributes that Python's standard library does not reach: child subreaper and the signal of a parent's
+death.
+"""
 
 import ctypes
 import os
@@ -15,7 +18,9 @@ def become_subreaper():
 
 
 def die_with(parent_pid):
-    """SIGKILL for this process when its parent's thread ends. A parent that ended before the call is noticed by its pid."""
+    """
+    SIGKILL for this process when its parent's thread ends. A parent that ended before the call is noticed by its pid.
+    """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         os._exit(1)

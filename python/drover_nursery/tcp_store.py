@@ -1,12 +1,15 @@
 """
-A server that speaks the protocol of torch's TCPStore, so that the store of a round outlives every rank and needs no torch.
+A server that speaks the protocol of torch's TCPStore, so that the store of a round outlives every rank and needs no
+torch.
 
-Numbers and formats are those of torch 2.1 to 2.13 (TCPStoreBackend.hpp; watched between torch's own client and server): the bytes
-are tcp_store_wire.py's, the values and who waits for them are here.
+Requests are those of torch 2.13 (TCPStoreBackend.hpp), and its answers, as watched between its own client and server;
+clients from 2.1 on send a part of them (by their source, not tried). The bytes are tcp_store_wire.py's; the values and who
+waits for them are here.
 
 1. A client waits for at most one thing: WAIT or BARRIER, ended by STOP_WAITING, or by CANCEL_WAIT's answer.
 2. A value pushed to a queue wakes one waiter, a value set wakes all.
-3. Nothing grows without bound: keys, bytes of one key and of the whole store. Beyond it the client that asked is dropped.
+3. Nothing grows without bound: keys, bytes of one key and of the whole store. Beyond it the client that asked is
+   dropped.
 """
 
 import socket
@@ -41,7 +44,7 @@ class TcpStore:
             raise
         self._socket.setblocking(False)
         self.port = self._socket.getsockname()[1]
-        loop.watch(self._socket, self._accept)
+        loop.accept(self._socket, self._connected)
 
     def described(self):
         return {"host": self.host, "port": self.port, "keys": len(self._values), "clients": len(self._clients)}
@@ -56,11 +59,7 @@ class TcpStore:
         self._clients.discard(client)
         self.stop_waiting(client)
 
-    def _accept(self):
-        try:
-            sock, _ = self._socket.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
+    def _connected(self, sock):
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._clients.add(WireClient(self._loop, sock, self))

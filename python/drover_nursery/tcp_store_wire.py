@@ -1,10 +1,11 @@
 """
 The bytes between torch's TCPStore client and a store.
 
-One byte of request type, then fields; integers are 8 bytes, little endian; a string is its length and its bytes. The first
-request is VALIDATE with a magic number of 4 bytes. SET, APPEND, MULTI_SET and QUEUE_PUSH have no answer.
+One byte of request type, then fields; integers are 8 bytes, little endian; a string is its length and its bytes. The
+first request is VALIDATE with a magic number of 4 bytes. SET, APPEND, MULTI_SET and QUEUE_PUSH have no answer.
 
-1. A client that sends a wrong magic, an unknown request or something over a bound is dropped and counted; the others go on.
+1. A client that sends a wrong magic, an unknown request or something over a bound is dropped and counted; the others go
+   on.
 2. A request acts when the whole of it has arrived.
 """
 
@@ -33,7 +34,9 @@ class _Incomplete(Exception):
 
 
 class WireClient:
-    """One connection: parses requests and sends answers. `awaited` is the store's: the keys that this client waits for."""
+    """
+    One connection: parses requests and sends answers. `awaited` is the store's: the keys that this client waits for.
+    """
 
     def __init__(self, loop, sock, store):
         self._loop = loop

@@ -1,9 +1,11 @@
 """
-Makes of a forked child what `python -u script.py` would have made: a process that the script cannot tell from a new one.
+Makes of a forked child what `python -u script.py` would have made: a process that the script cannot tell from a new
+one.
 
 What differs all the same is listed in docs/nursery.md, and test/e2e/nursery-sameness.test.ts compares the rest.
 
-1. What a script could see of the interpreter is set anew here: environment, argv, path, streams, seeds, `__main__`, clocks.
+1. What a script could see of the interpreter is set anew here: environment, argv, path, streams, seeds, `__main__`,
+   clocks.
 2. A traceback that a person sees has none of our frames.
 3. Only the rank itself writes hints and the error file, not a process that its script forks.
 """
@@ -34,7 +36,10 @@ class WarmRanks:
     """Decides whether a rank can be forked from this interpreter, and prepares it."""
 
     def __init__(self, loaded_with, watched, set_by_modules):
-        """`loaded_with`: the interpreter's first environment; `watched`: names read, `set_by_modules`: values set while modules were loaded."""
+        """
+        `loaded_with`: the interpreter's first environment; `watched`: names read, `set_by_modules`: values set while
+        modules were loaded.
+        """
         self._loaded_with = loaded_with
         self._watched = frozenset(watched)
         self._set_by_modules = set_by_modules
@@ -58,7 +63,10 @@ class WarmRanks:
         return "%s has a module %s of its own" % (folder, shadow) if shadow else None
 
     def role(self, spec):
-        """In the forked child, its descriptors, signals and folder set already: the rest of the state. Gives the script's run."""
+        """
+        In the forked child, its descriptors, signals and folder set already: the rest of the state. Gives the script's
+        run.
+        """
         _set_environment({**self._set_by_modules, **spec.env})
         _set_streams()
         _set_fresh_state()
@@ -89,9 +97,9 @@ def _set_environment(env):
 
 def _set_streams():
     """As CPython's create_stdio does; handlers of preloaded modules that hold the old streams get the new ones."""
-    new = {"stdin": _stream(0, "r", sys.stdin), "stdout": _stream(1, "w", sys.stdout), "stderr": _stream(2, "w", sys.stderr)}
-    for name, stream in new.items():
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
+        stream = _stream(fd, "r" if fd == 0 else "w", old)
         for reference in logging._handlerList:
             handler = reference()
             if handler is not None and vars(handler).get("stream") is old:
@@ -197,7 +205,10 @@ class _Run:
         if os.getpid() != self._pid:
             return
         if self._spec.hints and self._spec.local_rank == 0:
-            write_hints(self._spec.hints, before)
+            try:
+                write_hints(self._spec.hints, before)
+            except OSError:
+                pass  # The next run loads less ahead. The script's output and exit are not ours to disturb.
         path = os.environ.get("TORCHELASTIC_ERROR_FILE")
         if path and isinstance(problem, Exception) and not os.path.exists(path):
             _write_error(path, problem)
@@ -233,7 +244,7 @@ def _report(problem):
         sys.last_exc = problem
     try:
         sys.excepthook(type(problem), problem, problem.__traceback__)
-    except BaseException as error:  # noqa: BLE001 - a hook of the script's own: both tracebacks, as the interpreter prints them.
+    except BaseException as error:  # noqa: BLE001 - the script's own hook: both tracebacks, as the interpreter prints.
         sys.stderr.write("Error in sys.excepthook:\n")
         trace = _without_our_frames(error.__traceback__)
         sys.__excepthook__(type(error), error.with_traceback(trace), trace)

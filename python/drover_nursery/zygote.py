@@ -1,8 +1,8 @@
 """
 A Python interpreter with torch and the like loaded, which forks nurseries in milliseconds.
 
-One per identity (user, interpreter, environment read at load). Its socket is its own; each nursery's socket is claimed before
-the fork, so a nursery can be talked to as soon as its pid is answered. Its protocol is in docs/nursery.md.
+One per identity (user, interpreter, environment read at load). Its socket is its own; each nursery's socket is claimed
+before the fork, so a nursery can be talked to as soon as its pid is answered. Its protocol is in docs/nursery.md.
 
 1. It never touches CUDA: NVML answers `is_available` (PYTORCH_NVML_BASED_CUDA_CHECK).
 2. It ends by itself `keep-warm` seconds after its last user (a connection or a nursery) is gone.
@@ -86,7 +86,8 @@ class Zygote:
         avoid = [*self._preload.avoid, *self._preload.unshareable]
         sys.stderr.write("zygote: begins again without %s\n" % ", ".join(self._preload.unshareable))
         sys.stderr.flush()
-        options = {**self._options, "avoid": ",".join(avoid), "claim": self._claim.hand_on(), "room": " " * process_title.ROOM_BYTES}
+        spaces = " " * process_title.ROOM_BYTES
+        options = {**self._options, "avoid": ",".join(avoid), "claim": self._claim.hand_on(), "room": spaces}
         flags = ["-u"] if sys.stdout.write_through else []
         main = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
         arguments = [part for name in options for part in ("--" + name, options[name])]
@@ -139,7 +140,7 @@ class Zygote:
         except BlockingIOError as error:
             raise Refusal("ALREADY_LISTENING", "a nursery listens on %s" % path) from error
         except OSError as error:
-            raise Refusal("CANNOT_START", "%s: %s" % (error.filename or path, error.strerror)) from error
+            raise Refusal("CANNOT_START", "%s: %s" % (path, error)) from error
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
@@ -195,7 +196,7 @@ class Zygote:
         for pid in process_table.children(os.getpid()):  # 3
             fields = process_table.stat_fields(pid)
             if pid not in self._nurseries and fields and fields[0] not in "ZX":
-                os.kill(pid, signal.SIGKILL)
+                process_table.kill(pid)
 
     def _user_left(self):
         if not self._nurseries and not self._server.connections:

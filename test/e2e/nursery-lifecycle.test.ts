@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { expect } from "chai";
-import { isAlive, waitFor } from "./drover-process.js";
+import { isAlive, outputOf, waitFor } from "./drover-process.js";
 import { NurseryFolder, rankOf, type Talk } from "./nursery-process.js";
 
 /** Living processes whose environment holds `text`. */
@@ -48,6 +48,13 @@ describe("a nursery", function () {
     const exit = await agent.exitOf("code");
     expect(exit.maxRssKb).to.be.above(100);
     expect(exit.atMs).to.be.closeTo(Date.now(), 10_000);
+  });
+
+  it("gives ranks the limits that it was started with, whatever its own are", async () => {
+    const agent = await folder.cold();
+    await start(agent, "limits", "ulimit -Sn; ulimit -Hn");
+    await agent.exitOf("limits");
+    expect(folder.read("limits.out")).to.equal(await outputOf("sh", ["-c", "ulimit -Sn; ulimit -Hn"]));
   });
 
   it("keeps exit statuses for an agent that comes back, until they are forgotten", async () => {
