@@ -9,8 +9,8 @@
  */
 
 import { crc32 } from "node:zlib";
-import { pack, unpack } from "msgpackr";
 import type { ActorHistory, Journal, StoredEvent, StoredSnapshot } from "../store/journal.js";
+import { decodePayload, encodePayload } from "../store/row-codec.js";
 import type { SimClock } from "./sim-clock.js";
 import type { SimRandom } from "./sim-random.js";
 
@@ -54,7 +54,7 @@ export class SimJournal implements Journal {
     const intact = disk.rows.filter(({ bytes, checksum }) => crc32(bytes) === checksum); // V1
     this.tornRows += disk.rows.length - intact.length;
     disk.rows = intact;
-    const contents = intact.map(({ bytes }) => unpack(bytes) as Content);
+    const contents = intact.map(({ bytes }) => decodePayload(bytes) as Content);
     const snapshot = contents.flatMap((content) => (content.kind === "snapshot" ? [content.snapshot] : [])).at(-1);
     const events = contents
       .flatMap((content) => (content.kind === "events" ? content.events : []))
@@ -88,7 +88,7 @@ export class SimJournal implements Journal {
   }
 
   #write(actor: string, content: Content): Promise<void> {
-    const bytes = pack(content);
+    const bytes = encodePayload(content);
     return new Promise((settle) => {
       const disk = this.#diskOf(actor);
       disk.pending.push({ content, row: { bytes, checksum: crc32(bytes) }, settle });

@@ -19,7 +19,7 @@ import type { Clock } from "../runtime/clock.js";
 import type { Envelope } from "../runtime/envelope.js";
 import { Host } from "../runtime/host.js";
 import { sweepEveryMs } from "../runtime/pending-asks.js";
-import type { StoredEvent } from "../store/journal.js";
+import type { Journal, StoredEvent } from "../store/journal.js";
 import { SimClock } from "./sim-clock.js";
 import { type DiskFaults, SimJournal } from "./sim-journal.js";
 import { SimRandom } from "./sim-random.js";
@@ -156,8 +156,8 @@ export class SimSystem {
       defer: (call) => void clock.setTimer(0, call),
       ...(actor?.port ? { ports: { [actor.id]: actor.port } } : {}),
     });
-    host.journal = this.journal;
     const life: Life = { host, actor, isAlive: true };
+    host.journal = this.#journalOf(life);
     for (const other of this.#others(life)) {
       other.host.connect(index, { send: (envelope) => this.#carry(other, life, envelope) });
       host.connect(other.host.index, { send: (envelope) => this.#carry(life, other, envelope) });
@@ -165,6 +165,16 @@ export class SimSystem {
     }
     this.#lives.set(index, life);
     return life;
+  }
+
+  /** Y2: a recovery that was under way at the crash goes no further. */
+  #journalOf(life: Life): Journal {
+    const never = new Promise<never>(() => undefined);
+    return {
+      load: (actor) => (life.isAlive ? this.journal.load(actor) : never),
+      append: (actor, events) => (life.isAlive ? this.journal.append(actor, events) : never),
+      saveSnapshot: (actor, snapshot) => (life.isAlive ? this.journal.saveSnapshot(actor, snapshot) : never),
+    };
   }
 
   /** Y1. */
