@@ -317,8 +317,7 @@ function sweepIfEmpty(state: SchedulerState, ctx: Context): void {
     return;
   }
   volatile.isSweeping = true;
-  const { jobDir, tokenPath } = ledger.opened;
-  ctx.perform({ type: "sweep-hosts", jobDir, tokenPath } satisfies LauncherCommand);
+  ctx.perform({ type: "sweep-hosts", jobDir: ledger.opened.jobDir } satisfies LauncherCommand);
 }
 
 function sweptHosts(state: SchedulerState, problem: string | null, ctx: Context): void {
@@ -357,7 +356,8 @@ function giveBack(state: SchedulerState, placement: Placement): void {
 function specOf(state: SchedulerState, placement: Placement): AgentSpec | null {
   const { opened } = state.ledger;
   if (opened === null || placement.host === null) return null;
-  return { node: placement.launch.node, host: placement.host, ...opened };
+  const { node, role } = placement.launch;
+  return { node, role, host: placement.host, ...opened };
 }
 
 function handleOf({ launch: { node }, host, agent }: Placement): AgentHandle | null {

@@ -15,7 +15,7 @@ export type LauncherCommand =
   | Readonly<{ type: "launch-agent"; spec: AgentSpec; replace: AgentHandle | null }>
   | Readonly<{ type: "watch-agent"; handle: AgentHandle }>
   | Readonly<{ type: "end-node"; spec: AgentSpec; handle: AgentHandle | null; isKill: boolean }>
-  | Readonly<{ type: "sweep-hosts"; jobDir: string; tokenPath: string }>;
+  | Readonly<{ type: "sweep-hosts"; jobDir: string }>;
 
 /** What the port tells the Scheduler. `problem` is null where all went well. */
 export type LauncherReport =
@@ -68,7 +68,7 @@ export function openLauncherPort(launcher: Launcher, context: PortContext<Launch
           );
           break;
         case "sweep-hosts":
-          void problemOf(launcher.sweep(command)).then((problem) => tell({ type: "hosts-swept", problem }));
+          void problemOf(launcher.sweep(command.jobDir)).then((problem) => tell({ type: "hosts-swept", problem }));
           break;
       }
     },

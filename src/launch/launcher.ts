@@ -8,10 +8,12 @@
  * - L3  `end` resolves when the agent and everything that it led to (nursery, ranks, their children) is gone.
  */
 
+import type { Role } from "../job/job-spec.js";
 import type { HostRecord } from "../job/scale-plan.js";
 
 export type AgentSpec = Readonly<{
   node: string;
+  role: Role;
   host: string;
   jobDir: string;
   masterAddress: string;
@@ -39,7 +41,7 @@ export interface Launcher {
   /** Ends the node's agent and all that it led to: politely first unless `isKill` (L3). */
   end(spec: AgentSpec, handle: AgentHandle | null, isKill: boolean): Promise<void>;
   /** Ends whatever still belongs to the job on any host, known or not. */
-  sweep(spec: Readonly<{ jobDir: string; tokenPath: string }>): Promise<void>;
+  sweep(jobDir: string): Promise<void>;
   /** Stops watching; agents live on. */
   close(): void;
 }

@@ -15,11 +15,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { HostRecord } from "../job/scale-plan.js";
 import { nodesIn } from "./job-folder.js";
+import { jobTag, nodeTag } from "./job-tag.js";
 import type { AgentEnd, AgentHandle, AgentSpec, Launcher } from "./launcher.js";
 import { machineResources } from "./machine.js";
 import { livingProcessIn, makeNodeDirs, nodeFiles, writeIdentity } from "./node-files.js";
 import { isAlive, type ProcessIdentity, signalProcess, startTimeOf } from "./process-identity.js";
-import { type Belonging, sweepProcesses, tagVariable } from "./process-sweep.js";
+import { sweepProcesses } from "./process-sweep.js";
 
 const agentPath = fileURLToPath(new URL("../../bin/agent.js", import.meta.url));
 /** Small heap, young generation included: an agent holds little, and there is one a node. */
@@ -56,11 +57,11 @@ export class LocalLauncher implements Launcher {
     const log = openSync(files.agentLog, "a", 0o600);
     let child: ChildProcess;
     try {
-      child = spawn(process.execPath, [...nodeFlags, agentPath, spec.jobDir, spec.node, spec.masterAddress, spec.tokenPath], {
+      child = spawn(process.execPath, [...nodeFlags, agentPath, ...argumentsOf(spec)], {
         cwd: "/",
         detached: true,
         stdio: ["ignore", log, log],
-        env: { ...process.env, [tagVariable]: spec.tokenPath, DROVER_NODE_ID: spec.node },
+        env: { ...process.env, DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) },
       });
     } finally {
       closeSync(log);
@@ -96,12 +97,12 @@ export class LocalLauncher implements Launcher {
     const agent = handle !== null && isAlive(handle) ? handle : livingProcessIn(files.agent);
     if (agent !== null && !isKill && signalProcess(agent, "SIGTERM")) await untilGone(agent, spec.graceMs + politenessMs);
     const nursery = livingProcessIn(files.nursery);
-    await sweep({ tokenPath: spec.tokenPath, node: spec.node }, [agent, nursery]);
+    await sweep(nodeTag(spec.jobDir, spec.node), [agent, nursery]);
   }
 
-  async sweep({ jobDir, tokenPath }: Readonly<{ jobDir: string; tokenPath: string }>): Promise<void> {
+  async sweep(jobDir: string): Promise<void> {
     const files = nodesIn(jobDir).map((node) => nodeFiles(jobDir, node));
-    await sweep({ tokenPath }, files.flatMap(({ agent, nursery }) => [livingProcessIn(agent), livingProcessIn(nursery)]));
+    await sweep(jobTag(jobDir), files.flatMap(({ agent, nursery }) => [livingProcessIn(agent), livingProcessIn(nursery)]));
   }
 
   close(): void {
@@ -133,6 +134,10 @@ export class LocalLauncher implements Launcher {
   }
 }
 
+function argumentsOf({ jobDir, node, role, masterAddress, tokenPath }: AgentSpec): string[] {
+  return [jobDir, node, role, masterAddress, tokenPath];
+}
+
 function keyOf({ pid, startTime }: ProcessIdentity): string {
   return `${pid} ${startTime}`;
 }
@@ -152,6 +157,6 @@ async function untilGone(identity: ProcessIdentity, timeoutMs: number): Promise<
   while (isAlive(identity) && performance.now() < deadlineMs) await sleep(10);
 }
 
-async function sweep(belonging: Belonging, roots: readonly (ProcessIdentity | null)[]): Promise<void> {
-  await sweepProcesses(belonging, roots.filter((root) => root !== null));
+async function sweep(tag: string, roots: readonly (ProcessIdentity | null)[]): Promise<void> {
+  await sweepProcesses(tag, roots.filter((root) => root !== null));
 }

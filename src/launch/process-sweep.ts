@@ -1,31 +1,26 @@
 /**
  * Finds and ends every process of a job on this machine, also those that nobody knows any more.
  *
- * - W1  What belongs to a job: every process with the job's tag in its environment, and every descendant of one.
+ * - W1  What belongs to a job: every process with the tag in its environment, and every descendant of one.
  * - W2  A process that adopts orphans (a nursery is a subreaper) is stopped first and ended last, so that no orphan of it escapes the look.
  * - W3  `sweepProcesses` resolves when a look finds nothing alive, or rejects after `sweepTimeoutMs`.
  */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { tagVariables } from "./job-tag.js";
 import { isAlive, type ProcessIdentity, readStat, signalProcess } from "./process-identity.js";
 
 const sweepTimeoutMs = 15_000;
 
-/** The variable of agents, nurseries and ranks that names their job without doubt: the path of its token. */
-export const tagVariable = "DROVER_TOKEN_FILE";
-
-/** Whose processes: all of a job's, or those of one of its nodes. */
-export type Belonging = Readonly<{ tokenPath: string; node?: string }>;
-
 export type FoundProcess = ProcessIdentity & Readonly<{ parentPid: number; command: string }>;
 
 /**
- * Every living process that belongs to the job (or node), and to `roots`; this process and its ancestors excepted (W1).
+ * Every living process whose tag begins with `tag` (a job's or a node's, src/launch/job-tag.ts), and what `roots` led to; this process and its ancestors excepted (W1).
  * `roots` are processes known to belong to the job without a tag: a nursery that was forked has its zygote's environment.
  */
-export function processesOf(belonging: Belonging, roots: readonly ProcessIdentity[] = []): FoundProcess[] {
-  const tags = [`\0${tagVariable}=${belonging.tokenPath}\0`, ...(belonging.node === undefined ? [] : [`\0DROVER_NODE_ID=${belonging.node}\0`])];
+export function processesOf(tag: string, roots: readonly ProcessIdentity[] = []): FoundProcess[] {
+  const marks = tagVariables.map((name) => `\0${name}=${tag}`);
   const all = new Map<number, FoundProcess>();
   const mine = new Set<number>(roots.filter(isAlive).map(({ pid }) => pid));
   for (const name of readdirSync("/proc")) {
@@ -35,7 +30,7 @@ export function processesOf(belonging: Belonging, roots: readonly ProcessIdentit
     if (stat === null) continue;
     all.set(pid, { pid, startTime: stat.startTime, parentPid: stat.parentPid, command: readText(`/proc/${pid}/cmdline`) });
     const environment = `\0${readText(`/proc/${pid}/environ`)}`;
-    if (tags.every((tag) => environment.includes(tag))) mine.add(pid);
+    if (marks.some((mark) => environment.includes(mark))) mine.add(pid);
   }
   const spared = new Set<number>();
   for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = all.get(at)?.parentPid) spared.add(at);
@@ -43,12 +38,12 @@ export function processesOf(belonging: Belonging, roots: readonly ProcessIdentit
 }
 
 /** Kills them all, with SIGKILL, until none is left (W2, W3). Returns how many were killed. */
-export async function sweepProcesses(belonging: Belonging, roots: readonly ProcessIdentity[] = []): Promise<number> {
+export async function sweepProcesses(tag: string, roots: readonly ProcessIdentity[] = []): Promise<number> {
   const deadlineMs = performance.now() + sweepTimeoutMs;
   const killed = new Set<string>();
   let known = roots;
   for (;;) {
-    const found = processesOf(belonging, known);
+    const found = processesOf(tag, known);
     if (found.length === 0) return killed.size;
     if (performance.now() > deadlineMs) {
       throw new Error(`still there after SIGKILL: ${found.map(({ pid, command }) => `${pid} ${command}`).join("; ")}`);

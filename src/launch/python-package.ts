@@ -1,0 +1,23 @@
+/** Where the Python side of this package lies, and when it last changed. */
+
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const nurseryDir = fileURLToPath(new URL("../../../python/drover_nursery/", import.meta.url));
+
+/** The program of nursery and zygote. */
+export const nurseryMain = join(nurseryDir, "__main__.py");
+
+/** What a warm interpreter and its ranks must agree on (python/drover_nursery/identity.json). */
+export type IdentityLists = Readonly<{ names: string[]; prefixes: string[]; except: string[]; perRank: string[] }>;
+
+export function identityLists(): IdentityLists {
+  return JSON.parse(readFileSync(join(nurseryDir, "identity.json"), "utf8")) as IdentityLists;
+}
+
+/** Changes whenever the nursery's code does. */
+export function nurseryStamp(): string {
+  const changes = readdirSync(nurseryDir).filter((name) => name.endsWith(".py")).map((name) => statSync(join(nurseryDir, name)).mtimeMs);
+  return `${nurseryDir} ${Math.max(...changes)}`;
+}
