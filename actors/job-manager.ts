@@ -133,10 +133,11 @@ type Rare = Exclude<JobManagerMessage, { type: "report-progress" | "await-desire
 function receiveRare(state: JobManagerState, ledger: Ledger, message: Rare, ctx: Context): void {
   switch (message.type) {
     case "start-nodes":
+      if (state.job.spec) tellOrchestrator(state, ctx); // It has come back and may have missed what it was told.
       beginJob(ledger, message.spec);
       return armHeartbeats(state, ctx);
     case "stop-nodes":
-      if (state.job.isGone) ctx.tell(masterOrchestrator, { type: "nodes-gone" }); // It asks again: it may have missed that.
+      tellOrchestrator(state, ctx);
       stopJob(ledger, message.because, message.graceMs);
       return ctx.after(message.graceMs + agentGraceMs, "stop", { type: "check-heartbeats" });
     case "pause-nodes":
@@ -383,16 +384,21 @@ function resumeWork(state: JobManagerState, ctx: Context): void {
   const { job, volatile } = state;
   armHeartbeats(state, ctx);
   for (const id of job.groups.keys()) volatile.changedGroups.add(id);
-  if (job.end) ctx.tell(masterOrchestrator, { type: "report-end", reason: job.end });
-  if (job.isGone) ctx.tell(masterOrchestrator, { type: "nodes-gone" });
+  tellOrchestrator(state, ctx);
+  askPlacements(ctx);
   if (job.stop) return ctx.tell(jobAutoScaler, { type: "end-scaling" });
   if (job.spec) ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: job.spec, nodes: scalingNodesOf(job) });
-  tellPhase(state, ctx);
   for (const { id, state: nodeState, agentId, facts, replacement } of job.nodes.values()) {
     if (nodeState === "checking" && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts });
     if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node: id, ...replacement });
   }
-  askPlacements(ctx);
+}
+
+function tellOrchestrator(state: JobManagerState, ctx: Context): void {
+  const { end, isGone } = state.job;
+  if (end) ctx.tell(masterOrchestrator, { type: "report-end", reason: end });
+  else tellPhase(state, ctx);
+  if (isGone) ctx.tell(masterOrchestrator, { type: "nodes-gone" });
 }
 
 function askPlacements(ctx: Context): void {
@@ -410,6 +416,10 @@ function reconcile(state: JobManagerState, ledger: Ledger, placements: readonly 
     if (placed === "running" && pid !== null && host !== null && !node.hasAgent) nodeRules.noteLaunched(ledger, node, { host, address: host, pid });
     else if (placed === "ended" && node.hasAgent) nodeRules.noteAgentEnded(ledger, node, "it ended while the master was away", false);
     else if (placed === "ended" && isLive(node.state)) restartAgent(id, ctx.newId("restart"), "it is still away", ctx);
+  }
+  const known = new Set(placements.map(({ node }) => node));
+  for (const node of state.job.stop ? state.job.nodes.values() : []) {
+    if (node.hasAgent && !known.has(node.id)) nodeRules.noteAgentEnded(ledger, node, "nothing is left of it", false);
   }
   noteIfGone(ledger);
 }
