@@ -115,6 +115,45 @@ describe("the round's store", function () {
     socket.destroy();
   });
 
+  it("acts when the whole request is there, and waits for one thing at a time", async () => {
+    const u64 = (value: number): Buffer => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigUInt64LE(BigInt(value));
+      return bytes;
+    };
+    const text = (value: string): Buffer => Buffer.concat([u64(value.length), Buffer.from(value)]);
+    const speak = (): { say: (...parts: (number | Buffer)[]) => void; heard: (length: number) => Promise<Buffer>; end: () => void } => {
+      const socket = connect(port, "127.0.0.1").setNoDelay(true);
+      const received: Buffer[] = [];
+      socket.on("data", (data: Buffer) => received.push(data));
+      const say = (...parts: (number | Buffer)[]): void => {
+        socket.write(Buffer.concat(parts.map((part) => (typeof part === "number" ? Buffer.from([part]) : part))));
+      };
+      say(Buffer.from([0, 0xce, 0xf7, 0x85, 0x3c]));
+      const heard = (length: number): Promise<Buffer> =>
+        waitFor(`${length} bytes`, () => (Buffer.concat(received).length >= length ? Buffer.concat(received) : undefined), 5_000);
+      return { say, heard, end: () => socket.destroy() };
+    };
+    const [set, get, wait, count, multiSet] = [1, 3, 6, 7, 11];
+    const one = speak();
+    const other = speak();
+    one.say(multiSet, u64(2), text("a"), text("1"), text("b"), u64(5), Buffer.from("12"));
+    other.say(count);
+    expect((await other.heard(8)).readBigInt64LE(), "keys while half of the request is there").to.equal(0n);
+    one.say(Buffer.from("345"), count);
+    expect((await one.heard(8)).readBigInt64LE()).to.equal(2n);
+    one.say(wait, u64(1), text("first"), wait, u64(1), text("second"), get, text("b"));
+    expect((await one.heard(8 + 13)).subarray(16).toString(), "nothing but the value").to.equal("12345");
+    other.say(set, text("first"), text(""), count);
+    await other.heard(16);
+    one.say(get, text("a"));
+    expect((await one.heard(8 + 13 + 9)).at(-1), "the first wait was given up").to.equal("1".charCodeAt(0));
+    other.say(set, text("second"), text(""));
+    expect((await one.heard(8 + 13 + 9 + 1)).length).to.equal(8 + 13 + 9 + 1);
+    one.end();
+    other.end();
+  });
+
   it("serves at a rate that is not far from torch's own server", async () => {
     const ours = Number(await outputOf("store_rate.py", "127.0.0.1", String(port), "1500"));
     const theirs = Number(await withTorchServer((theirPort) => outputOf("store_rate.py", "127.0.0.1", theirPort, "1500")));
