@@ -11,9 +11,11 @@ import { openJob } from "../embed/start-job.js";
 import { BoundaryError } from "../src/base/errors.js";
 import type { JobSpec } from "../src/job/job-spec.js";
 import { type MasterRecord, jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
-import { startTimeOf } from "../src/launch/process-identity.js";
+import { ownIdentity } from "../src/launch/process-identity.js";
+import { livingWatchdog, spawnWatchdog } from "../src/launch/watchdog.js";
 
 const unusable = 3;
+const watchEveryMs = 250;
 
 async function main(jobDir: string): Promise<number> {
   const files = jobFiles(jobDir);
@@ -28,11 +30,13 @@ async function main(jobDir: string): Promise<number> {
     restarts,
     log: ({ level, actor, text, fields }) => logger[level]({ actor, ...fields }, text),
   });
-  const startTime = startTimeOf(process.pid) ?? "";
-  writeJson(files.master, { pid: process.pid, startTime, address: job.address, startedAtMs: Date.now(), restarts } satisfies MasterRecord);
+  const record: MasterRecord = { ...ownIdentity(), address: job.address, startedAtMs: Date.now(), restarts };
+  writeJson(files.master, record);
   logger.info({ address: job.address, restarts, startedInMs: Math.round(performance.now()) }, "serving");
 
+  const watch = setInterval(() => replaceWatchdog(jobDir), watchEveryMs);
   const end = await job.ended;
+  clearInterval(watch);
   const status = await fetch(`http://${job.address}/api/v1/job`, {
     headers: { authorization: `Bearer ${readFileSync(files.token, "utf8").trim()}` },
   });
@@ -40,6 +44,11 @@ async function main(jobDir: string): Promise<number> {
   logger.info({ stage: end.stage, reason: end.reason }, "the job has ended");
   await job.close();
   return end.stage === "succeeded" ? 0 : 1;
+}
+
+/** The watchdog watches the master, and the master the watchdog: whoever is killed is replaced by the other. */
+function replaceWatchdog(jobDir: string): void {
+  if (readJson(jobFiles(jobDir).watchdog) !== null && livingWatchdog(jobDir) === null) spawnWatchdog(jobDir, ownIdentity());
 }
 
 const [jobDir] = process.argv.slice(2);
