@@ -163,18 +163,18 @@ function withMoreMemory(resources: Resources, hosts: readonly HostRecord[]): Res
   return { ...resources, memoryBytes };
 }
 
-/** How many nodes of these resources the hosts could hold if they were empty; Infinity where nothing is asked or no host is known. */
+/** How many nodes of these resources the hosts could hold if they were empty; Infinity while no host is known. */
 export function roomFor(resources: Resources, hosts: readonly HostRecord[]): number {
   const up = hosts.filter((host) => host.isUp);
   if (hosts.length === 0) return Infinity;
-  return up.reduce((sum, { total }) => {
+  return up.reduce((sum, { total, nodesMax }) => {
     const asked: [number, number][] = [
       [resources.cpu, total.cpu],
       [resources.memoryBytes, total.memoryBytes],
       [resources.gpu, total.gpu],
       ...Object.entries(resources.custom).map(([name, amount]): [number, number] => [amount, total.custom[name] ?? 0]),
     ];
-    return sum + Math.min(Infinity, ...asked.filter(([amount]) => amount > 0).map(([amount, has]) => Math.floor(has / amount)));
+    return sum + Math.min(nodesMax, ...asked.filter(([amount]) => amount > 0).map(([amount, has]) => Math.floor(has / amount)));
   }, 0);
 }
 
