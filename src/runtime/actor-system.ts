@@ -5,6 +5,7 @@
  * one that gets to the top ends the system, and `ended` says why.
  */
 
+import { BoundaryError } from "../base/errors.js";
 import type { Journal } from "../store/journal.js";
 import type { ActorPort, ActorRef, AskOptions, ExitReason, PortContext, ReplyOf, Typed } from "./actor.js";
 import type { CellInspection } from "./actor-cell.js";
@@ -13,10 +14,11 @@ import type { AnyDefinition, LogLine } from "./cell-host.js";
 import { type Clock, systemClock } from "./clock.js";
 import type { ErrorData } from "./envelope.js";
 import { Host } from "./host.js";
-import { type ChildSpec, type SupervisorSpec } from "./supervision.js";
+import { type ChildSpec, type SupervisorSpec, shutdownMsDefault } from "./supervision.js";
 import { Supervisor, type SupervisorSystem } from "./supervisor.js";
 import type { HostCounters } from "./thread-control.js";
-import { Threads } from "./threads.js";
+import type { Thread } from "./thread.js";
+import { Threads, within } from "./threads.js";
 
 export type SystemOptions = Readonly<{
   /** Default: the clock of the process. */
@@ -63,8 +65,10 @@ export class ActorSystem implements SupervisorSystem {
   readonly #host: Host;
   readonly #threads: Threads;
   readonly #supervisors: Supervisor[] = [];
+  /** The supervisor of each supervised actor. */
+  readonly #parents = new Map<string, Supervisor>();
   #end: (reason: ExitReason) => void = () => undefined;
-  #isClosing = false;
+  #closing: Promise<void> | null = null;
 
   constructor(options: SystemOptions = {}) {
     this.#options = options;
@@ -77,6 +81,7 @@ export class ActorSystem implements SupervisorSystem {
       random: options.random ?? Math.random,
       log: options.log ?? (() => undefined),
       onFailed: (actor, reason, error) => this.#failed(actor, reason, error),
+      onStopped: (actor) => this.#ended([actor], { kind: "normal" }),
       ...(options.ports ? { ports: options.ports } : {}),
       ...(options.copy ? { copy: options.copy } : {}),
       ...(options.defer ? { defer: options.defer } : {}),
@@ -89,13 +94,12 @@ export class ActorSystem implements SupervisorSystem {
       heapMiB: options.heapMiB ?? 512,
       probe: options.probe ?? { everyMs: 1_000, deadlineMs: 5_000 },
       journal: backend,
-      onEvent: (event) => {
+      onEvent: (event, from) => {
         if (event.kind === "log") options.log?.(event.line);
-        else this.#failed(event.actor, event.reason, event.error);
+        else if (event.kind === "failed") this.#failed(event.actor, event.reason, event.error, from);
+        else void this.#threads.discard(event.actor, from).then(() => this.#ended([event.actor], { kind: "normal" }));
       },
-      onLost: (actors, reason) => {
-        for (const actor of actors) this.#ended(actor, reason);
-      },
+      onLost: (actors, reason) => this.#ended(actors, reason),
     });
   }
 
@@ -107,21 +111,29 @@ export class ActorSystem implements SupervisorSystem {
     return this.#host.random();
   }
 
-  /** Starts a supervision tree. Rejects when a child does not start; then nothing of the tree is left. */
+  /**
+   * Starts a supervision tree. Rejects when a child does not start; then nothing of the tree is left. Messages to its actors wait from now
+   * on until each is there.
+   *
+   * @throws BoundaryError DUPLICATE_ACTOR when an id is taken
+   */
   async supervise(spec: SupervisorSpec): Promise<void> {
     const supervisor = new Supervisor(spec, this, (reason) => this.#escalated(reason));
-    const isThreaded = supervisor.actors().some(({ placement }) => (placement ?? "inline") !== "inline");
-    const ids = supervisor.actors().map(({ id }) => id);
-    if (isThreaded) this.#threads.lose(ids, { kind: "shutdown" }, true); // Parks messages until each is there (T2).
+    const parents = new Map([...supervisor.actors()].map(([{ id }, parent]) => [id, parent]));
+    const taken = [...parents.keys()].find((id) => this.#parents.has(id) || this.#host.cellOf(id));
+    if (taken !== undefined) throw new BoundaryError("DUPLICATE_ACTOR", `there is an actor named ${taken} already`, { value: taken });
+    for (const [id, parent] of parents) this.#parents.set(id, parent);
     this.#supervisors.push(supervisor);
+    this.#threads.lose([...parents.keys()], { kind: "shutdown" }, true); // T2
     try {
       await supervisor.start();
     } catch (thrown) {
       this.#supervisors.splice(this.#supervisors.indexOf(supervisor), 1);
-      await supervisor.stop();
+      for (const id of parents.keys()) this.#parents.delete(id);
+      this.#threads.lose([...parents.keys()], { kind: "shutdown" }, false);
       throw thrown;
     }
-    if (isThreaded) this.#threads.keepSpare();
+    if (this.#threads.all().length > 0) this.#threads.keepSpare();
   }
 
   /** Starts one actor under a supervisor of its own. */
@@ -157,8 +169,11 @@ export class ActorSystem implements SupervisorSystem {
   /** Depth, counts and restarts of every actor, wherever it lives. Threads that are busy are waited for. */
   async inspect(): Promise<SystemInspection> {
     const own = { host: 0, cells: this.#host.inspect(), counters: this.#host.counters() };
-    const others = this.#threads.all().map(async (thread) => ({ host: thread.index, ...(await thread.control.inspect()) }));
-    const hosts = [own, ...(await Promise.all(others))];
+    const others = this.#threads.all().map(async (thread) => {
+      const inspected = thread.call((control) => control.inspect());
+      return inspected.then((inspection) => [{ host: thread.index, ...inspection }], () => []); // It went meanwhile: nothing lives there.
+    });
+    const hosts = [own, ...(await Promise.all(others)).flat()];
     const actors = hosts.flatMap(({ host, cells }) => cells.map((cell) => ({ ...cell, host, restarts: this.#restartsOf(cell.id) })));
     const sum = (key: keyof HostCounters): number => hosts.reduce((total, { counters }) => total + counters[key], 0);
     const counters = { deadLetters: sum("deadLetters"), lateAnswers: sum("lateAnswers"), openAsks: sum("openAsks") };
@@ -166,20 +181,23 @@ export class ActorSystem implements SupervisorSystem {
   }
 
   #restartsOf(actor: string): number {
-    return this.#supervisors.map((root) => root.parentOf(actor)?.restartsOf(actor)).find((count) => count !== undefined) ?? 0;
+    return this.#parents.get(actor)?.restartsOf(actor) ?? 0;
   }
 
   /** Ends the thread of an actor as a crash would. For tests of what is built on this runtime. */
   crash(actor: string): void {
     const thread = this.#threads.threadOf(actor);
     if (thread) thread.terminate({ kind: "thread-exit", message: "crashed on purpose" });
-    else this.#host.cellOf(actor)?.fail(new Error("crashed on purpose"), "error");
+    else this.#host.cellOf(actor)?.fail(new Error("crashed on purpose"));
   }
 
   /** Ends all actors and threads; what was asked ends with `SYSTEM_CLOSED`. */
-  async close(): Promise<void> {
-    if (this.#isClosing) return;
-    this.#isClosing = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     for (const supervisor of [...this.#supervisors].reverse()) await supervisor.stop();
     await this.#host.close();
     await this.#threads.close();
@@ -195,7 +213,7 @@ export class ActorSystem implements SupervisorSystem {
   }
 
   async stopChild(spec: ChildSpec): Promise<void> {
-    if ((spec.placement ?? "inline") === "inline") await this.#host.stopActor(spec.id);
+    if ((spec.placement ?? "inline") === "inline") await within(spec.shutdownMs ?? shutdownMsDefault, this.#host.stopActor(spec.id));
     else await this.#threads.stop(spec);
   }
 
@@ -210,19 +228,28 @@ export class ActorSystem implements SupervisorSystem {
     if (this.#threads.all().length > 0) this.#threads.keepSpare();
   }
 
-  #failed(actor: string, reason: ExitReason, error: ErrorData): void {
+  #failed(actor: string, reason: ExitReason, error: ErrorData, from?: Thread): void {
     this.#options.log?.({ level: "error", actor, text: "failed", fields: { error: error.stack || error.message } });
-    void this.#threads.discard(actor).then(() => this.#ended(actor, reason));
+    if (from) void this.#threads.discard(actor, from).then(() => this.#ended([actor], reason));
+    else this.#ended([actor], reason);
   }
 
-  #ended(actor: string, reason: ExitReason): void {
-    const parents = this.#supervisors.flatMap((root) => root.parentOf(actor) ?? []);
-    for (const parent of parents) parent.childEnded(actor, reason);
-    if (parents.length === 0) this.#threads.lose([actor], reason, false);
+  #ended(actors: readonly string[], reason: ExitReason): void {
+    const byParent = new Map<Supervisor | undefined, string[]>();
+    for (const actor of actors) {
+      const parent = this.#parents.get(actor);
+      const ids = byParent.get(parent);
+      if (ids) ids.push(actor);
+      else byParent.set(parent, [actor]);
+    }
+    for (const [parent, ids] of byParent) {
+      if (parent) parent.childrenEnded(ids, reason);
+      else this.#threads.lose(ids, reason, false);
+    }
   }
 
   #escalated(reason: ExitReason): void {
-    if (this.#isClosing) return;
+    if (this.#closing) return;
     void this.close();
     this.#end(reason);
   }

@@ -13,7 +13,8 @@
  * - R3  Recovery is the newest snapshot, then `apply` of every later event, in order; `receive` is never run again.
  * - R4  Every ask ends exactly once: reply, refusal by the runtime (`AskError`), or deadline.
  * - R5  Messages from one sender to one actor arrive in the order in which they were sent, but control messages overtake others.
- * - R6  A request id that was answered is answered again with the same reply and not received twice, as long as it is remembered.
+ * - R6  A request id that was answered is answered again with the same reply and not received twice, as long as it is remembered; one
+ *       whose answer was put off is answered together with the first.
  */
 
 export declare const messageOf: unique symbol;
@@ -109,9 +110,15 @@ export interface ActorContext<Message extends Typed, Event extends Typed> {
   ): void;
   /** Sends `message` to this actor after `delayMs` (0 to 2^31-1). A pending timer with the same key is replaced. Not durable. */
   after(delayMs: number, key: string, message: Message): void;
+  /** Calls a timer off; its message does not come even if it was due already. */
   cancel(key: string): void;
-  /** `toMessage` is received once when the actor behind `ref` stops or fails; at once if it is not running. */
+  /**
+   * `toMessage` is received once when the actor behind `ref` stops or fails; at once if there is no such actor. One that is being
+   * restarted counts as there: its next end is told.
+   */
   monitor<Other extends Typed>(ref: ActorRef<Other>, toMessage: (reason: ExitReason) => Message): void;
+  /** Ends this actor with the exit reason `normal` after this message, once all that it did is durable and sent. */
+  stop(): void;
   /** Hands a command to this actor's port, after the batch is durable (R2). A defect if the definition has no port. */
   perform(command: unknown): void;
   /** One structured line in the log of the process. `fields` must hold no secrets. */

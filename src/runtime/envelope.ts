@@ -1,5 +1,6 @@
 /** What passes between the hosts of actors: messages with what is needed to answer them. Plain data, safe in any frame. */
 
+import { BoundaryError } from "../base/errors.js";
 import type { AskErrorCode, Cause, Typed } from "./actor.js";
 import type { Waiting } from "./pending-asks.js";
 
@@ -16,6 +17,8 @@ export type AskEnvelope = Readonly<{
   askId: number;
   requestId: string | null;
   isIdempotent: boolean;
+  /** When the asker stops waiting: an ask that is received later is not worth acting on. */
+  expiresAtMs: number;
   /** The asker's own record, where asker and actor share a host; never in a frame. */
   waiting: Waiting | null;
 }>;
@@ -34,20 +37,43 @@ export type FailEnvelope = Readonly<{
 
 export type Envelope = TellEnvelope | AskEnvelope | ReplyEnvelope | FailEnvelope;
 
-/** An error as data: it crosses a thread with everything that says where it came from. */
-export type ErrorData = Readonly<{ name: string; message: string; stack: string; code: string | null; cause: ErrorData | null }>;
+/** An error as data: it crosses a thread with everything that says what it was and where it came from. */
+export type ErrorData = Readonly<{
+  name: string;
+  message: string;
+  stack: string;
+  code: string | null;
+  details: Readonly<Record<string, unknown>> | null;
+  cause: ErrorData | null;
+}>;
 
-export function errorData(thrown: unknown): ErrorData {
-  if (!(thrown instanceof Error)) return { name: "Error", message: String(thrown), stack: "", code: null, cause: null };
+/** Causes that are followed: a chain may be a circle. */
+const causesMax = 8;
+
+export function errorData(thrown: unknown, causes = causesMax): ErrorData {
+  if (!(thrown instanceof Error)) return { name: "Error", message: String(thrown), stack: "", code: null, details: null, cause: null };
   const code = "code" in thrown && typeof thrown.code === "string" ? thrown.code : null;
-  const cause = thrown.cause === undefined ? null : errorData(thrown.cause);
-  return { name: thrown.name, message: thrown.message, stack: thrown.stack ?? "", code, cause };
+  const details = "details" in thrown ? plainCopy(thrown.details) : null;
+  const cause = thrown.cause === undefined || causes === 0 ? null : errorData(thrown.cause, causes - 1);
+  return { name: thrown.name, message: thrown.message, stack: thrown.stack ?? "", code, details, cause };
 }
 
-/** The error again, on the other side. */
+/** What JSON can carry of an error's details: they are for people, and must not be what fails. */
+function plainCopy(details: unknown): ErrorData["details"] {
+  if (typeof details !== "object" || details === null) return null;
+  try {
+    return JSON.parse(JSON.stringify(details)) as Readonly<Record<string, unknown>>;
+  } catch {
+    return { unreadable: true };
+  }
+}
+
+/** The error again, on the other side; one that was a `BoundaryError` is one again. */
 export function errorFrom(data: ErrorData): Error {
-  const error = new Error(data.message, data.cause ? { cause: errorFrom(data.cause) } : undefined);
-  error.name = data.name;
-  error.stack = data.stack;
-  return data.code === null ? error : Object.assign(error, { code: data.code });
+  const options = data.cause ? { cause: errorFrom(data.cause) } : undefined;
+  if (data.name === "BoundaryError" && data.code !== null) {
+    return Object.assign(new BoundaryError(data.code, data.message, data.details ?? {}, options), { stack: data.stack });
+  }
+  const { name, stack, code, details } = data;
+  return Object.assign(new Error(data.message, options), { name, stack }, code === null ? {} : { code }, details === null ? {} : { details });
 }

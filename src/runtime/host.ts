@@ -5,12 +5,12 @@
  */
 
 import type { Journal } from "../store/journal.js";
-import type { ActorPort, AskOptions, AskOutcome, Cause, ExitReason, PortContext, Typed } from "./actor.js";
+import type { ActorPort, AskOptions, Cause, ExitReason, PortContext, Typed } from "./actor.js";
 import { ActorCell, type CellInspection } from "./actor-cell.js";
 import { AskError } from "./ask-error.js";
-import type { AnyDefinition, AskAddress, CellHost, LogLine } from "./cell-host.js";
+import type { AnyDefinition, AskAddress, CellHost, HostedCell, LogLine } from "./cell-host.js";
 import type { Clock } from "./clock.js";
-import { type AskEnvelope, type Envelope, type ErrorData, type FailEnvelope, errorFrom } from "./envelope.js";
+import { type AskEnvelope, type Envelope, type ErrorData, type FailEnvelope, type ReplyEnvelope, type TellEnvelope, errorData, errorFrom } from "./envelope.js";
 import { type AskResult, PendingAsks, sweepEveryMs } from "./pending-asks.js";
 
 /** The way to another host. */
@@ -25,17 +25,24 @@ export type HostOptions = Readonly<{
   random: () => number;
   log: (line: LogLine) => void;
   onFailed: (actor: string, reason: ExitReason, error: ErrorData) => void;
+  /** An actor ended itself (`ctx.stop`). */
+  onStopped?: (actor: string) => void;
   /** Ports that stand in for the definitions' own. */
   ports?: Readonly<Record<string, (context: PortContext<Typed>) => ActorPort<unknown>>>;
   /** Passes each message through the codec although it stays here. */
   copy?: <Value>(value: Value) => Value;
+  /** How a cell gets its turn (simulator). Default: the microtask queue, with turns for the event loop. */
   defer?: (call: () => void) => void;
 }>;
 
-type Monitor = Readonly<{ watcher: string; onDown: (reason: ExitReason) => void }>;
+type Monitor = Readonly<{ watcher: HostedCell; onDown: (reason: ExitReason) => void }>;
 
 /** Messages kept for an actor that is being restarted, and those that found no one, at most. */
 const parkedMax = 10_000;
+/** How long the port of a failed actor may take to close before the actor is started again regardless. */
+const portCloseMsMax = 1_000;
+/** How long cells are drained before the event loop gets a turn. */
+const sliceMs = 10;
 
 export class Host implements CellHost {
   readonly index: number;
@@ -49,6 +56,9 @@ export class Host implements CellHost {
   readonly #monitors = new Map<string, Monitor[]>();
   readonly #parked = new Map<string, Envelope[]>();
   #endSweep: (() => void) | null = null;
+  #sweepAtMs = Number.POSITIVE_INFINITY;
+  /** Cells with something in their mailbox, in the order of their turns. */
+  #runnable: HostedCell[] = [];
   #deadLetters = 0;
   #isClosed = false;
 
@@ -63,21 +73,48 @@ export class Host implements CellHost {
     const cell = new ActorCell(id, definition, this, capacity);
     this.#cells.set(id, cell);
     this.#directory.delete(id);
-    await cell.start(options);
+    try {
+      await cell.start(options);
+    } catch (thrown) {
+      if (this.#cells.get(id) === cell) {
+        this.#cells.delete(id);
+        this.#directory.set(id, null); // Messages wait again, until its supervisor says what becomes of it.
+      }
+      await this.#stop(cell);
+      throw thrown;
+    }
     this.#unpark(id);
   }
 
   /** Starts an actor that is neither durable nor has a port, at once. */
   startPlain(id: string, definition: AnyDefinition, options: unknown): void {
     const cell = new ActorCell(id, definition, this);
-    this.#cells.set(id, cell);
     cell.startPlain(options);
+    this.#cells.set(id, cell);
   }
 
   async stopActor(id: string): Promise<void> {
     const cell = this.#cells.get(id);
     this.#cells.delete(id);
-    await cell?.stop();
+    if (cell) await this.#stop(cell);
+  }
+
+  /** Ends a cell; that its port does not close well is worth a line and no more. */
+  async #stop(cell: HostedCell): Promise<void> {
+    this.#forgetWatcher(cell);
+    try {
+      await cell.halt();
+    } catch (thrown) {
+      this.log({ level: "warn", actor: cell.self.id, text: "a port did not close", fields: { error: String(thrown) } });
+    }
+  }
+
+  #forgetWatcher(cell: HostedCell): void {
+    for (const target of cell.watched) {
+      const others = (this.#monitors.get(target) ?? []).filter(({ watcher }) => watcher !== cell);
+      if (others.length > 0) this.#monitors.set(target, others);
+      else this.#monitors.delete(target);
+    }
   }
 
   cellOf(id: string): ActorCell | undefined {
@@ -96,6 +133,11 @@ export class Host implements CellHost {
 
   connect(host: number, link: Link): void {
     this.#links.set(host, link);
+  }
+
+  /** The other host is gone. */
+  disconnect(host: number): void {
+    this.#links.delete(host);
   }
 
   /** Where actors live, as far as this host knows: null while one is being (re)started. */
@@ -125,6 +167,8 @@ export class Host implements CellHost {
       this.#monitors.delete(id);
       for (const { onDown } of monitors) onDown(reason);
     }
+    if (isComingBack) return;
+    for (const id of ids) this.#unpark(id); // Nobody will come for these.
   }
 
   #unpark(id: string): void {
@@ -161,25 +205,33 @@ export class Host implements CellHost {
       return;
     }
     const host = this.#directory.get(envelope.to);
-    if (host === null) return this.#park(envelope);
-    const link = host === undefined ? undefined : this.#links.get(host);
+    if (host === undefined) return this.#refuse(envelope, "ACTOR_NOT_FOUND", `there is no actor ${envelope.to}`);
+    const link = host === null ? undefined : this.#links.get(host);
     if (link) link.send(envelope);
-    else this.#refuse(envelope, "ACTOR_NOT_FOUND", `there is no actor ${envelope.to}`);
+    else this.#park(envelope); // Where it lived is gone: it will be said what becomes of it.
   }
 
-  #park(envelope: Exclude<Envelope, { kind: "reply" | "fail" }>): void {
+  #park(envelope: AskEnvelope | TellEnvelope): void {
     const parked = this.#parked.get(envelope.to) ?? [];
     if (parked.length >= parkedMax) return this.#refuse(envelope, "MAILBOX_FULL", `${envelope.to} is being restarted`);
     parked.push(envelope);
     this.#parked.set(envelope.to, parked);
   }
 
-  #answer(envelope: Extract<Envelope, { kind: "reply" | "fail" }>): void {
+  #answer(envelope: ReplyEnvelope | FailEnvelope): void {
     if (envelope.host === this.index) this.receive(envelope);
     else this.#links.get(envelope.host)?.send(envelope);
   }
 
-  #refuse(envelope: Exclude<Envelope, { kind: "reply" | "fail" }>, code: FailEnvelope["code"], why: string): void {
+  /** A link could not encode what this host had sent: a defect of the sender, told to whoever waits. */
+  unsendable(envelope: Envelope, thrown: unknown): void {
+    const why = `it cannot be encoded: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+    this.log({ level: "error", actor: "to" in envelope ? envelope.to : "", text: `a message was not sent, ${why}`, fields: { kind: envelope.kind } });
+    if (envelope.kind === "tell" || envelope.kind === "ask") this.#refuse(envelope, "ACTOR_FAILED", why);
+    else if (envelope.kind === "reply") this.failAsk({ ...envelope, waiting: null }, "ACTOR_FAILED", `the reply: ${why}`, errorData(thrown));
+  }
+
+  #refuse(envelope: AskEnvelope | TellEnvelope, code: FailEnvelope["code"], why: string): void {
     if (envelope.kind === "tell") return this.deadLetter(envelope.to, envelope.message, why);
     this.failAsk(envelope, code, why, null);
   }
@@ -203,9 +255,22 @@ export class Host implements CellHost {
     return this.#options.clock.setTimer(delayMs, call);
   }
 
-  defer(call: () => void): void {
-    if (this.#options.defer) this.#options.defer(call);
-    else queueMicrotask(call);
+  schedule(cell: HostedCell): void {
+    if (this.#options.defer) this.#options.defer(() => cell.drain());
+    else if (this.#runnable.push(cell) === 1) queueMicrotask(() => this.#run());
+  }
+
+  /** Gives every cell its turn, as long as there is work; sockets, timers and the health probe get theirs in between. */
+  #run(): void {
+    const sinceMs = performance.now();
+    let next = 0;
+    for (let cell = this.#runnable[next]; cell; cell = this.#runnable[next]) {
+      cell.drain();
+      next++;
+      if (next % 8 === 0 && performance.now() - sinceMs > sliceMs) break;
+    }
+    this.#runnable = this.#runnable.slice(next);
+    if (this.#runnable.length > 0) setImmediate(() => this.#run());
   }
 
   log(line: LogLine): void {
@@ -216,42 +281,41 @@ export class Host implements CellHost {
     this.#send({ kind: "tell", to, message: this.#copy(message), isControl, cause });
   }
 
-  sendAsk(to: string, message: Typed, options: AskOptions, cause: Cause | null, settle: (outcome: AskOutcome<unknown>) => void): void {
-    this.#ask(to, message, options, cause, (result) => {
-      settle(result.ok ? result : { ok: false, code: result.code, message: result.message });
-    });
-  }
-
-  #ask(to: string, message: Typed, options: AskOptions, cause: Cause | null, settle: (result: AskResult) => void): void {
+  sendAsk(to: string, message: Typed, options: AskOptions, cause: Cause | null, settle: (result: AskResult) => void): void {
     const { deadlineMs = 10_000, isControl = false, isIdempotent = false, requestId = null } = options;
     if (this.#isClosed) return settle({ ok: false, code: "SYSTEM_CLOSED", message: "the actor system is closed", error: null });
+    const copy = this.#copy(message);
     const waiting = this.asks.open(to, this.now(), deadlineMs, settle);
-    const { askId } = waiting;
+    const { askId, expiresAtMs } = waiting;
     const isHere = this.#cells.has(to);
-    if (!isHere) this.asks.number(waiting);
     const ask: AskEnvelope = {
       kind: "ask",
       to,
-      message: this.#copy(message),
+      message: copy,
       isControl,
       cause,
       host: this.index,
       askId,
       requestId,
       isIdempotent,
+      expiresAtMs,
       waiting: isHere ? waiting : null,
     };
-    if (isIdempotent) {
-      this.asks.number(waiting); // It may be answered by another life of the actor, elsewhere.
-      waiting.resend = { ...ask, waiting: null };
-    }
-    this.#endSweep ??= this.setTimer(sweepEveryMs, () => this.#sweep());
+    if (!isHere || isIdempotent) this.asks.number(waiting); // An idempotent one may be answered by another life of the actor, elsewhere.
+    if (isIdempotent) waiting.resend = { ...ask, waiting: null };
+    if (expiresAtMs < this.#sweepAtMs) this.#sweepAt(expiresAtMs);
     this.#send(ask);
   }
 
-  #sweep(): void {
-    this.#endSweep = null;
-    if (this.asks.sweep(this.now())) this.#endSweep ??= this.setTimer(sweepEveryMs, () => this.#sweep());
+  #sweepAt(atMs: number): void {
+    this.#endSweep?.();
+    this.#sweepAtMs = Math.max(atMs, this.now() + sweepEveryMs);
+    this.#endSweep = this.setTimer(this.#sweepAtMs - this.now(), () => {
+      this.#endSweep = null;
+      this.#sweepAtMs = Number.POSITIVE_INFINITY;
+      const dueAtMs = this.asks.sweep(this.now());
+      if (dueAtMs !== null && dueAtMs < this.#sweepAtMs) this.#sweepAt(dueAtMs);
+    });
   }
 
   sendReply(ask: AskAddress, reply: unknown): void {
@@ -268,7 +332,7 @@ export class Host implements CellHost {
     if (ask.waiting) this.asks.number(ask.waiting);
   }
 
-  monitor(target: string, watcher: string, onDown: (reason: ExitReason) => void): void {
+  monitor(target: string, watcher: HostedCell, onDown: (reason: ExitReason) => void): void {
     if (!this.#cells.has(target) && !this.#directory.has(target)) {
       onDown({ kind: "error", message: `there is no actor ${target}` });
       return;
@@ -289,32 +353,50 @@ export class Host implements CellHost {
       tell: (to, message, options) => this.sendTell(actor, to.id, message, options?.isControl === true, null),
       ask: (to, message, options) => this.ask(to.id, message, options) as never,
       log: (level, text, fields = {}) => this.log({ level, actor, text, fields }),
-      fail: (error) => this.#cells.get(actor)?.fail(error, "error"),
+      fail: (error) => this.#cells.get(actor)?.fail(error),
     };
   }
 
   /** Asks from outside of any actor. Rejects with `AskError`. */
   ask(to: string, message: Typed, options: AskOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#ask(to, message, options, null, (result) => {
+      this.sendAsk(to, message, options, null, (result) => {
         if (result.ok) resolve(result.reply);
         else reject(new AskError(result.code, result.message, result.error ? { cause: errorFrom(result.error) } : undefined));
       });
     });
   }
 
-  cellFailed(actor: string, reason: ExitReason, error: ErrorData): void {
-    const cell = this.#cells.get(actor);
-    this.#cells.delete(actor);
-    cell?.closePort().catch((thrown: unknown) => {
-      this.log({ level: "warn", actor, text: "the port of a failed actor did not close", fields: { error: String(thrown) } });
+  cellFailed(cell: HostedCell, reason: ExitReason, error: ErrorData): void {
+    this.#leave(cell, () => this.#options.onFailed(cell.self.id, reason, error));
+  }
+
+  cellStopped(cell: HostedCell): void {
+    this.#leave(cell, () => this.#options.onStopped?.(cell.self.id));
+  }
+
+  /** An actor's end is told once its port is closed, or refuses to: the next life may need what the port holds. */
+  #leave(cell: HostedCell, tell: () => void): void {
+    const { id } = cell.self;
+    if (this.#cells.get(id) === cell) this.#cells.delete(id);
+    this.#directory.set(id, null); // Until its supervisor says what becomes of it.
+    if (!cell.hasPort) {
+      this.#forgetWatcher(cell);
+      tell();
+      return;
+    }
+    let end: () => void = () => undefined;
+    const patience = new Promise<void>((resolve) => (end = this.setTimer(portCloseMsMax, resolve)));
+    void Promise.race([this.#stop(cell), patience]).then(() => {
+      end();
+      tell();
     });
-    this.#options.onFailed(actor, reason, error);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#endSweep?.();
+    this.#endSweep = null;
     await Promise.all([...this.#cells.keys()].map((id) => this.stopActor(id)));
     this.asks.close();
   }

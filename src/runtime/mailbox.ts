@@ -2,7 +2,8 @@
  * A bounded queue of two lanes: what waits for one actor.
  *
  * - M1  Control messages overtake the others; within a lane the order of arrival is kept.
- * - M2  At most `capacity` messages of the normal lane wait, and as many again of the control lane.
+ * - M2  At most `capacity` messages of the normal lane wait, and as many again of the control lane. What an actor gets for something that
+ *       it did itself (an outcome, a timer) is never refused: there are no more of those than it asked for.
  *
  * Two arrays are swapped rather than one spliced: taking a message is constant in time, whatever waits.
  */
@@ -57,6 +58,11 @@ export class Mailbox<Item> {
     if (lane.length >= this.#capacity) return false;
     lane.push(item);
     return true;
+  }
+
+  /** Takes the item in whatever waits already. */
+  pushOwn(item: Item, isControl: boolean): void {
+    (isControl ? (this.#control ??= new Lane<Item>()) : this.#normal).push(item);
   }
 
   shift(): Item | undefined {

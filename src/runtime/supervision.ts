@@ -3,7 +3,8 @@
  *
  * - S1  Whether a child is started again: permanent always, transient unless its exit was clean, temporary never.
  * - S2  Which children are stopped (last first) and started again (first first): one-for-one the child, rest-for-one it and those
- *       after it, one-for-all all of them. Those that a strategy takes along are started again even if transient.
+ *       after it, one-for-all all of them. Those that a strategy takes along are started again, transient ones that had ended too;
+ *       temporary ones stay away.
  * - S3  More than `intensity` restarts within `periodMs` are too many: the supervisor ends itself with `restart-intensity` (escalates).
  */
 
@@ -15,6 +16,9 @@ export type Strategy = "one-for-one" | "rest-for-one" | "one-for-all";
 
 /** `thread`: a worker thread of its own; `shared`: one of few threads with many actors; `inline`: the caller's thread. */
 export type Placement = "thread" | "shared" | "inline";
+
+/** How long a child may take to stop by default, in milliseconds. */
+export const shutdownMsDefault = 5_000;
 
 export type ChildSpec = Readonly<{
   /** Unique in the system, 1 to 128 characters: the id of its ref. */

@@ -1,6 +1,6 @@
 /** The low-rate interface by which the main thread governs a worker thread. Spoken through comlink; both sides are typed by this file. */
 
-import type { MessagePort, ResourceLimits } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
 import type { ExitReason } from "./actor.js";
 import type { CellInspection } from "./actor-cell.js";
 import type { LogLine } from "./cell-host.js";
@@ -18,7 +18,8 @@ export interface ThreadControl {
   useJournal(actor: string): void;
   place(id: string, host: number): void;
   lose(ids: readonly string[], reason: ExitReason, isComingBack: boolean): void;
-  start(actor: StartActor): Promise<void>;
+  /** Null, or why the actor did not start: comlink would carry less of an error. */
+  start(actor: StartActor): Promise<ErrorData | null>;
   stop(id: string): Promise<void>;
   inspect(): { cells: CellInspection[]; counters: HostCounters };
   /** Answered when the event loop gets to it. */
@@ -28,8 +29,7 @@ export interface ThreadControl {
 /** What a worker thread tells the main thread. */
 export type ThreadEvent =
   | Readonly<{ kind: "failed"; actor: string; reason: ExitReason; error: ErrorData }>
+  | Readonly<{ kind: "stopped"; actor: string }>
   | Readonly<{ kind: "log"; line: LogLine }>;
 
 export type ThreadData = Readonly<{ host: number; events: MessagePort }>;
-
-export type ThreadLimits = ResourceLimits;

@@ -6,6 +6,7 @@ import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { ActorJournal } from "./actor-journal.js";
 import type { AnyDefinition } from "./cell-host.js";
 import { systemClock } from "./clock.js";
+import { errorData } from "./envelope.js";
 import { Host } from "./host.js";
 import { PortLink } from "./port-link.js";
 import type { ThreadControl, ThreadData, ThreadEvent } from "./thread-control.js";
@@ -19,20 +20,26 @@ const host = new Host({
   random: Math.random,
   log: (line) => tell({ kind: "log", line }),
   onFailed: (actor, reason, error) => tell({ kind: "failed", actor, reason, error }),
+  onStopped: (actor) => tell({ kind: "stopped", actor }),
 });
 
 const control: ThreadControl = {
   warm: async (modules) => {
     await Promise.all(modules.map((module) => import(module) as Promise<unknown>));
   },
-  connect: (peer, port) => host.connect(peer, new PortLink(port, (envelope) => host.receive(envelope))),
+  connect: (peer, port) => host.connect(peer, new PortLink(port, host, peer)),
   useJournal: (actor) => {
     host.journal = new ActorJournal(actor, (message) => host.ask(actor, message, { deadlineMs: 3_600_000, isIdempotent: true }));
   },
   place: (id, peer) => host.place(id, peer),
   lose: (ids, reason, isComingBack) => host.lose(ids, reason, isComingBack),
   start: async ({ id, module, name, options, capacity }) => {
-    await host.startActor(id, await definitionOf(module, name), options, capacity ?? undefined);
+    try {
+      await host.startActor(id, await definitionOf(module, name), options, capacity ?? undefined);
+      return null;
+    } catch (thrown) {
+      return errorData(thrown);
+    }
   },
   stop: (id) => host.stopActor(id),
   inspect: () => ({ cells: host.inspect(), counters: host.counters() }),

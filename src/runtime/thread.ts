@@ -25,6 +25,7 @@ export class Thread {
   readonly #worker: Worker;
   readonly #events: MessagePort;
   readonly #onGone: (reason: ExitReason) => void;
+  readonly #calls = new Set<(error: Error) => void>();
   #isGone = false;
   #failure: ExitReason | null = null;
 
@@ -45,38 +46,54 @@ export class Thread {
     this.control = Comlink.wrap<ThreadControl>(nodeEndpoint(this.#worker));
   }
 
+  /** A control call; rejects when the thread goes before it has answered. */
+  call<Value>(run: (control: Comlink.Remote<ThreadControl>) => Promise<Value>): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      if (this.#isGone) {
+        reject(new Error("the thread is gone"));
+        return;
+      }
+      this.#calls.add(reject);
+      const done = (): void => void this.#calls.delete(reject);
+      run(this.control).then(resolve, reject).finally(done);
+    });
+  }
+
   /** Joins this thread to another host; the other half of the channel is given back. */
   openPort(peer: number): MessagePort {
     const { port1, port2 } = new MessageChannel();
-    this.#settled(this.control.connect(peer, Comlink.transfer(port1, [port1])));
+    this.connect(peer, port1);
     return port2;
   }
 
   connect(peer: number, port: MessagePort): void {
-    this.#settled(this.control.connect(peer, Comlink.transfer(port, [port])));
+    this.send((control) => control.connect(peer, Comlink.transfer(port, [port])));
   }
 
-  /** A control call whose answer nobody waits for: it can only fail with the thread, which `onGone` tells. */
-  #settled(call: Promise<unknown>): void {
-    call.catch((thrown: unknown) => this.terminate({ kind: "error", message: String(thrown) }));
-  }
-
-  send(call: (control: Comlink.Remote<ThreadControl>) => Promise<unknown>): void {
-    if (!this.#isGone) this.#settled(call(this.control));
-  }
-
-  /** Whether the event loop answers within `deadlineMs`. */
-  isResponsive(deadlineMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), deadlineMs);
-      this.control.ping().then(
-        () => {
-          clearTimeout(timer);
-          resolve(true);
-        },
-        () => resolve(false),
-      );
+  /** A control call whose answer nobody waits for. One that fails while the thread lives ends the thread. */
+  send(run: (control: Comlink.Remote<ThreadControl>) => Promise<unknown>): void {
+    this.call(run).catch((thrown: unknown) => {
+      if (!this.#isGone) this.terminate({ kind: "error", message: String(thrown) });
     });
+  }
+
+  /**
+   * Whether the event loop answers within `deadlineMs`. When it is this thread that was late (it was blocked, or the machine slept) the
+   * answer may lie unread in its queue: then it is given its time again.
+   */
+  async isResponsive(deadlineMs: number): Promise<boolean> {
+    for (;;) {
+      const since = performance.now();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<"late">((resolve) => (timer = setTimeout(() => resolve("late"), deadlineMs)));
+      const well = this.call((control) => control.ping()).then(() => "well" as const, () => "gone" as const);
+      let outcome = await Promise.race([well, late]);
+      clearTimeout(timer);
+      const unread = new Promise<"late">((resolve) => setImmediate(() => resolve("late")));
+      if (outcome === "late") outcome = await Promise.race([well, unread]);
+      if (outcome !== "late") return outcome === "well";
+      if (performance.now() - since < deadlineMs * 1.5) return false;
+    }
   }
 
   /** Ends the thread for a reason, as if it had ended itself. */
@@ -87,15 +104,22 @@ export class Thread {
 
   /** Ends the thread without a word. */
   async end(): Promise<void> {
-    this.#isGone = true;
+    this.#settle("it was ended");
     await this.#worker.terminate();
     this.#events.close();
   }
 
   #gone(reason: ExitReason): void {
     if (this.#isGone) return;
-    this.#isGone = true;
+    this.#settle("message" in reason ? reason.message : reason.kind);
     this.#events.close();
     this.#onGone(reason);
+  }
+
+  /** Nobody will answer what was called. */
+  #settle(why: string): void {
+    this.#isGone = true;
+    for (const reject of this.#calls) reject(new Error(`the thread is gone: ${why}`));
+    this.#calls.clear();
   }
 }

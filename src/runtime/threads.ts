@@ -8,11 +8,12 @@
  */
 
 import type { ExitReason } from "./actor.js";
+import { errorFrom } from "./envelope.js";
 import type { Host } from "./host.js";
 import { PortLink } from "./port-link.js";
-import type { ChildSpec } from "./supervision.js";
+import { type ChildSpec, shutdownMsDefault } from "./supervision.js";
 import { Thread } from "./thread.js";
-import type { ThreadEvent } from "./thread-control.js";
+import type { StartActor, ThreadEvent } from "./thread-control.js";
 
 export type ThreadsOptions = Readonly<{
   host: Host;
@@ -21,7 +22,7 @@ export type ThreadsOptions = Readonly<{
   heapMiB: number;
   probe: Readonly<{ everyMs: number; deadlineMs: number }>;
   journal: string | null;
-  onEvent: (event: ThreadEvent) => void;
+  onEvent: (event: ThreadEvent, from: Thread) => void;
   /** A thread went and these actors with it. */
   onLost: (actors: readonly string[], reason: ExitReason) => void;
 }>;
@@ -29,6 +30,8 @@ export type ThreadsOptions = Readonly<{
 export class Threads {
   readonly #options: ThreadsOptions;
   readonly #threads = new Map<number, Thread>();
+  /** The thread of each actor that lives in one. */
+  readonly #homes = new Map<string, Thread>();
   readonly #shared: Thread[] = [];
   readonly #modules = new Set<string>();
   #spare: Thread | null = null;
@@ -46,18 +49,26 @@ export class Threads {
   }
 
   threadOf(actor: string): Thread | undefined {
-    return this.all().find((thread) => thread.actors.has(actor));
+    return this.#homes.get(actor);
   }
 
   /** Starts the actor in a thread as its spec says. The place is told to all hosts once it answers (T2). */
   async start(spec: ChildSpec): Promise<void> {
     const { module, name } = spec.definition;
     this.#modules.add(module);
-    const thread = spec.placement === "shared" ? this.#sharedThread() : this.#ownThread(spec.heapMiB ?? this.#options.heapMiB);
+    const isShared = spec.placement === "shared";
+    const thread = isShared ? this.#sharedThread() : this.#ownThread(spec.heapMiB ?? this.#options.heapMiB);
     thread.actors.add(spec.id);
-    await thread.control.start({ id: spec.id, module, name, options: spec.options, capacity: spec.mailboxCapacity ?? null });
+    this.#homes.set(spec.id, thread);
+    const start: StartActor = { id: spec.id, module, name, options: spec.options, capacity: spec.mailboxCapacity ?? null };
+    try {
+      const failure = await thread.call((control) => control.start(start));
+      if (failure) throw errorFrom(failure);
+    } catch (thrown) {
+      await this.#leave(spec.id, thread);
+      throw thrown;
+    }
     this.place(spec.id, thread.index);
-    this.#watch();
   }
 
   /** Tells every host where the actor lives. */
@@ -72,21 +83,23 @@ export class Threads {
     for (const thread of this.all()) thread.send((control) => control.lose(ids, reason, isComingBack));
   }
 
-  /** Ends an actor. A thread of its own is cut off after `shutdownMs`; either way the thread ends with it. */
+  /** Ends an actor. It is cut off after `shutdownMs`; a thread of its own ends with it either way. */
   async stop(spec: ChildSpec): Promise<void> {
     const thread = this.threadOf(spec.id);
     if (!thread) return;
-    thread.actors.delete(spec.id);
-    const shutdownMs = spec.shutdownMs ?? 5_000;
-    await within(shutdownMs, thread.control.stop(spec.id));
-    if (spec.placement === "thread") await this.#end(thread);
+    await within(spec.shutdownMs ?? shutdownMsDefault, thread.call((control) => control.stop(spec.id)));
+    await this.#leave(spec.id, thread);
   }
 
-  /** Forgets a thread whose actor failed, and ends it. */
-  async discard(actor: string): Promise<void> {
-    const thread = this.threadOf(actor);
-    thread?.actors.delete(actor);
-    if (thread && !this.#shared.includes(thread)) await this.#end(thread);
+  /** Forgets an actor that ended in this thread, and ends the thread if it was its own. */
+  async discard(actor: string, thread: Thread): Promise<void> {
+    if (this.threadOf(actor) === thread) await this.#leave(actor, thread);
+  }
+
+  async #leave(actor: string, thread: Thread): Promise<void> {
+    thread.actors.delete(actor);
+    if (this.#homes.get(actor) === thread) this.#homes.delete(actor);
+    if (!this.#shared.includes(thread)) await this.#end(thread);
   }
 
   async #end(thread: Thread): Promise<void> {
@@ -117,8 +130,13 @@ export class Threads {
   #open(heapMiB: number): Thread {
     const index = ++this.#lastIndex;
     const { host, journal, onEvent } = this.#options;
-    const thread: Thread = new Thread({ index, heapMiB, onEvent, onGone: (reason) => this.#gone(thread, reason) });
-    host.connect(index, new PortLink(thread.openPort(host.index), (envelope) => host.receive(envelope)));
+    const thread: Thread = new Thread({
+      index,
+      heapMiB,
+      onEvent: (event) => onEvent(event, thread),
+      onGone: (reason) => this.#gone(thread, reason),
+    });
+    host.connect(index, new PortLink(thread.openPort(host.index), host, index));
     for (const other of this.all()) other.connect(index, thread.openPort(other.index)); // T1
     for (const [id, place] of host.places()) {
       if (place === null) thread.send((control) => control.lose([id], { kind: "shutdown" }, true));
@@ -126,6 +144,7 @@ export class Threads {
     }
     if (journal !== null) thread.send((control) => control.useJournal(journal));
     this.#threads.set(index, thread);
+    this.#watch();
     return thread;
   }
 
@@ -134,6 +153,7 @@ export class Threads {
     if (this.#spare === thread) this.#spare = null;
     const shared = this.#shared.indexOf(thread);
     if (shared >= 0) this.#shared.splice(shared, 1);
+    for (const actor of thread.actors) this.#homes.delete(actor);
     if (thread.actors.size > 0) this.#options.onLost([...thread.actors], reason);
   }
 
@@ -141,9 +161,13 @@ export class Threads {
   #watch(): void {
     if (this.#probeTimer || this.#isClosed) return;
     const { everyMs, deadlineMs } = this.#options.probe;
+    const probed = new Set<Thread>();
     this.#probeTimer = setInterval(() => {
       for (const thread of this.all()) {
+        if (probed.has(thread)) continue;
+        probed.add(thread);
         void thread.isResponsive(deadlineMs).then((isWell) => {
+          probed.delete(thread);
           const message = `the event loop did not answer within ${deadlineMs} ms`;
           if (!isWell && this.#threads.has(thread.index)) thread.terminate({ kind: "unresponsive", message });
         });
@@ -162,7 +186,7 @@ export class Threads {
 }
 
 /** Waits for a call, but not for longer than `ms`; an error of the call ends the waiting too. */
-async function within(ms: number, call: Promise<unknown>): Promise<void> {
+export async function within(ms: number, call: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
   await Promise.race([call.catch(() => undefined), patience]);
