@@ -48,6 +48,11 @@ export class MasterClient {
     return this.#localAddress;
   }
 
+  /** Whether the last attempt was answered. */
+  get isReachable(): boolean {
+    return this.#isReachable;
+  }
+
   /** Until it is answered, or `isWanted` says no: then null. */
   async post(path: string, body: unknown, isWanted: () => boolean = () => true): Promise<Answer | null> {
     return this.#persist("POST", path, JSON.stringify(body), postTimeoutMs, isWanted);

@@ -43,6 +43,10 @@ export class MasterLink {
     return this.#client.localAddress;
   }
 
+  get isReachable(): boolean {
+    return this.#client.isReachable;
+  }
+
   /** Null if the master will not have this agent. Reports wait until this is through. */
   async register(facts: HostFacts, ranks: readonly RankReport[]): Promise<Registered | null> {
     while (this.#isOpen) {

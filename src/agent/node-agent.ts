@@ -18,7 +18,7 @@ import type { Assignment, NodeDesired } from "../job/assignment.js";
 import type { JobSpec, Role, RoleSpec } from "../job/job-spec.js";
 import { nodeTag, rankToken } from "../launch/job-tag.js";
 import { type NodeFiles, writeIdentity } from "../launch/node-files.js";
-import { signalProcess } from "../launch/process-identity.js";
+import { isAlive, signalProcess } from "../launch/process-identity.js";
 import { hintsPath, zygoteWish, type ZygoteWish } from "../launch/zygote.js";
 import { socketPathFor } from "../launch/socket-path.js";
 import { gatherFacts } from "./host-facts.js";
@@ -47,8 +47,11 @@ export type AgentOptions = Readonly<{
   log: (text: string) => void;
 }>;
 
-/** The last report of an agent that ends is waited for no longer than this. */
+/** The last report of an agent that ends is waited for no longer than this; the second is for a master that is away. */
 const farewellMs = 3_000;
+const farewellAwayMs = 300;
+/** How often an ending nursery is looked for, 5 ms apart. */
+const nurseryLooksMax = 200;
 /** What failed is tried again after this. */
 const retryMs = 250;
 
@@ -341,7 +344,7 @@ export class NodeAgent {
   #leave(graceMs: number): void {
     if (!this.#stopRanks(() => true, graceMs) || this.#underWay.has("nursery")) return;
     this.#do("leave", async () => {
-      await Promise.race([this.#reporter.tell(), sleep(farewellMs)]);
+      await Promise.race([this.#reporter.tell(), sleep(this.#link.isReachable ? farewellMs : farewellAwayMs)]);
       await this.#endNursery();
       rmSync(this.#options.files.nursery, { force: true });
       this.#finish(0);
@@ -351,11 +354,13 @@ export class NodeAgent {
   // The nursery
 
   async #endNursery(): Promise<void> {
+    const identity = this.#nurseryState?.identity;
     try {
       await this.#nursery?.exit();
+      for (let looks = 0; identity && isAlive(identity) && looks < nurseryLooksMax; looks++) await sleep(5);
     } catch (error) {
       this.#options.log(`its nursery did not end: ${error instanceof Error ? error.message : String(error)}`);
-      if (this.#nurseryState !== null) signalProcess(this.#nurseryState.identity, "SIGKILL");
+      if (identity) signalProcess(identity, "SIGKILL");
     }
   }
 
