@@ -48,7 +48,7 @@ export class Run {
   }
 
   drover(options: readonly string[], scriptOptions: readonly string[]): void {
-    const args = ["run", "--name", "bench", "--python", python, ...options, script, "--out", this.out, ...scriptOptions];
+    const args = ["run", "--name", "bench", "--python", python, "--nproc-per-node", "2", ...options, script, "--out", this.out, ...scriptOptions];
     this.#spawn(process.execPath, [droverPath, ...args]);
   }
 

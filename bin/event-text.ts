@@ -32,8 +32,7 @@ export function sentenceOf({ event }: HistoryEvent): string | null {
 /** Every event as one line: its own sentence, else its fields. */
 export function lineOf(stored: HistoryEvent): string {
   const { commitSeq, actor, atMs, type, event } = stored;
-  const { type: _type, ...fields } = (event ?? {}) as Fields;
-  const short = JSON.stringify(fields);
+  const short = JSON.stringify({ ...event, type: undefined });
   const rest = sentenceOf(stored) ?? (short.length > 200 ? `${short.slice(0, 200)}…` : short);
   return `${String(commitSeq).padStart(5)}  ${new Date(atMs).toISOString().slice(11, 23)}  ${actor.padEnd(19)} ${type}  ${rest}`;
 }

@@ -3,7 +3,7 @@
  *
  * - J1  Every live node is in exactly one group: the trainers (workers and chief) share one, a parameter server or an evaluator is a group of
  *       its own, so that its failure restarts nobody else.
- * - J2  `revision` of a node grows whenever what is desired of it changes; nothing else makes it grow.
+ * - J2  `revision` of a node grows whenever what is desired of it changes, and never falls.
  * - J3  Bounds: `nodesMax` live nodes; `endedMax` nodes that have ended, the oldest forgotten first; `failuresMax` failures a round.
  */
 

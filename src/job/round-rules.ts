@@ -4,12 +4,14 @@
  * - O1  A round number is used once in the life of a job; what refers to another round than the newest is stale and changes nothing.
  * - O2  While everyone is alive nothing on the way from a failure to the next world waits for a clock.
  * - O3  A world that runs is taken down for growth only when it will be larger, and not before those on their way have had a last call.
+ * - O4  Two worlds never train at once: a round is not sealed while the last world may still run, that is before a node of it has joined (its
+ *       ranks are gone then), a rank of it has ended, or all of its nodes have; at most for the join timeout.
  */
 
 import type { GroupRecord, JobRecord, NodeRecord, RoundKind } from "./job-record.js";
 import { type Ledger, endJob, isActive } from "./ledger.js";
 import type { Role } from "./job-spec.js";
-import { isFit } from "./node-state.js";
+import { isFit, isLive } from "./node-state.js";
 import { arrangeWorld, decideSeal, type Joiner, type SealDecision, worldOf } from "./rendezvous.js";
 import { limitsOf } from "./role-limits.js";
 
@@ -59,16 +61,31 @@ export function settleRound(ledger: Ledger, group: GroupRecord): void {
 }
 
 function sealDecision({ job, nowMs, upSinceMs }: Ledger, group: GroupRecord): SealDecision {
-  return decideSeal({
+  const fitSinceMs = group.fitSinceMs === null ? null : Math.max(group.fitSinceMs, upSinceMs);
+  const decision = decideSeal({
     limits: limitsOf(job, group),
     joined: group.joined,
     awaited: group.awaited.size,
-    fitSinceMs: group.fitSinceMs === null ? null : Math.max(group.fitSinceMs, upSinceMs),
+    fitSinceMs,
     shortSinceMs: Math.max(group.shortSinceMs, upSinceMs),
     nowMs,
     lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0,
     joinTimeoutMs: job.spec?.rendezvous.joinTimeoutMs ?? 0,
   });
+  if (decision.kind !== "seal" || isLastWorldOver(job, group)) return decision;
+  const untilMs = (fitSinceMs ?? nowMs) + (job.spec?.rendezvous.joinTimeoutMs ?? 0); // O4
+  return nowMs < untilMs ? { kind: "wait", untilMs } : decision;
+}
+
+/** O4. Looks no further than the first node that shows it. */
+function isLastWorldOver(job: JobRecord, group: GroupRecord): boolean {
+  let isAnyLive = false;
+  for (const id of group.members.keys()) {
+    const node = job.nodes.get(id);
+    if (group.joins.has(id) || node?.ranks.some(({ state }) => state === "failed" || state === "succeeded")) return true;
+    isAnyLive ||= node !== undefined && isLive(node.state);
+  }
+  return !isAnyLive;
 }
 
 function sealRound(ledger: Ledger, group: GroupRecord, because: string): void {

@@ -27,6 +27,9 @@ export type ThreadsOptions = Readonly<{
   onLost: (actors: readonly string[], reason: ExitReason) => void;
 }>;
 
+/** How long after a start the next spare thread is made. */
+const spareAfterMs = 50;
+
 export class Threads {
   readonly #options: ThreadsOptions;
   readonly #threads = new Map<number, Thread>();
@@ -37,6 +40,7 @@ export class Threads {
   #spare: Thread | null = null;
   #lastIndex = 0;
   #nextShared = 0;
+  #spareTimer: NodeJS.Timeout | null = null;
   #probeTimer: NodeJS.Timeout | null = null;
   #isClosed = false;
 
@@ -107,12 +111,16 @@ export class Threads {
     await thread.end();
   }
 
-  /** Keeps a spare thread ready (T3). */
+  /** Has a spare thread ready soon (T3): what has just been started comes first, for making a thread takes this one milliseconds. */
   keepSpare(): void {
-    if (this.#isClosed || this.#spare) return;
-    const spare = this.#open(this.#options.heapMiB);
-    this.#spare = spare;
-    spare.send((control) => control.warm([...this.#modules]));
+    if (this.#isClosed || this.#spare || this.#spareTimer) return;
+    this.#spareTimer = setTimeout(() => {
+      this.#spareTimer = null;
+      const spare = this.#open(this.#options.heapMiB);
+      this.#spare = spare;
+      spare.send((control) => control.warm([...this.#modules]));
+    }, spareAfterMs);
+    this.#spareTimer.unref();
   }
 
   #ownThread(heapMiB: number): Thread {
@@ -179,6 +187,7 @@ export class Threads {
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#probeTimer) clearInterval(this.#probeTimer);
+    if (this.#spareTimer) clearTimeout(this.#spareTimer);
     const threads = this.all();
     this.#threads.clear();
     await Promise.all(threads.map((thread) => thread.end()));

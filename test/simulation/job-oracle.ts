@@ -17,6 +17,8 @@ export class JobOracle {
   readonly #revisions = new Map<string, number>();
   readonly #rounds = new Map<string, number>();
   readonly #nowMs: () => number;
+  /** Nodes that the Job Manager has given up. */
+  readonly ended = new Set<string>();
   #round = 0;
   restarts = 0;
   relaunches = 0;
@@ -96,6 +98,7 @@ export class JobOracle {
         return;
       case "node-ended":
       case "node-emptied":
+        if (event.type === "node-ended") this.ended.add(event.node);
         if (event.type === "node-ended" ? event.replacement !== null : event.isCharged) this.relaunches += 1;
         return must(
           this.relaunches <= budget.maxRelaunches,

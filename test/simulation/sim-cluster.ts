@@ -34,7 +34,7 @@ export class SimCluster {
   constructor(system: SimSystem, options: ClusterOptions) {
     this.#system = system;
     this.#options = options;
-    this.training = new SimTraining(system, options.steps);
+    this.training = new SimTraining(system, options.steps, (node) => options.oracle.ended.has(node));
     for (let host = 0; host < options.hosts; host++) this.#hosts.set(`h${host}`, { isUp: true });
   }
 
@@ -204,7 +204,7 @@ export class SimCluster {
       if (isLiving(other)) throw new Error(`${node.id} begins ${round} and runs ${other.round}`);
     for (let localRank = 0; localRank < nproc; localRank++) {
       const token = `${node.id}/${round}.${localRank}`;
-      const about = { token, rank: firstRank + localRank, localRank, round, pid: ++this.#ids };
+      const about = { token, node: node.id, rank: firstRank + localRank, localRank, round, pid: ++this.#ids };
       const rank: SimRank = { ...about, step: null, end: null, onEnd: () => node.agent?.look() };
       node.ranks.push(rank);
       this.later(this.#system.random.between(10, 200), () => {

@@ -8,6 +8,7 @@ import { must } from "./shard-oracle.js";
 
 export type SimRank = {
   readonly token: string;
+  readonly node: string;
   readonly rank: number;
   readonly localRank: number;
   readonly round: number;
@@ -25,14 +26,17 @@ const stepsBetweenCheckpoints = 10;
 export class SimTraining {
   readonly target: number;
   readonly #system: SimSystem;
+  /** Whether the master has given a node up. */
+  readonly #isEnded: (node: string) => boolean;
   readonly #worlds = new Map<number, World>();
   #checkpoint = 0;
   /** Rounds that made a step. */
   readonly rounds = new Set<number>();
   isDone = false;
 
-  constructor(system: SimSystem, target: number) {
+  constructor(system: SimSystem, target: number, isEnded: (node: string) => boolean) {
     this.#system = system;
+    this.#isEnded = isEnded;
     this.target = target;
   }
 
@@ -44,8 +48,10 @@ export class SimTraining {
       must(other.rank !== rank.rank, `rank ${rank.rank} runs twice in round ${rank.round}`);
     world.running.add(rank);
     if (world.running.size < world.size) return;
-    const complete = [...this.#worlds].filter(([, { running, size }]) => running.size === size);
-    must(complete.length === 1, `rounds ${complete.map(([round]) => round).join(" and ")} run at once`);
+    const complete = [...this.#worlds].filter(
+      ([, world]) => world.running.size === world.size && !this.#isGivenUp(world),
+    );
+    must(complete.length <= 1, `rounds ${complete.map(([round]) => round).join(" and ")} run at once`);
     this.#step(rank.round, world, this.#checkpoint);
   }
 
@@ -66,9 +72,19 @@ export class SimTraining {
     if (world.running.size === 0) this.#worlds.delete(rank.round);
   }
 
-  /** The world that runs makes no step any more, and none of its ranks ends. */
+  /**
+   * The world that runs makes no step any more, and none of its ranks ends. One that never made a step is not a hang.
+   */
   freeze(): void {
-    for (const world of this.#worlds.values()) world.isFrozen = true;
+    for (const [round, world] of this.#worlds) world.isFrozen ||= this.rounds.has(round);
+  }
+
+  /**
+   * Nodes that were not heard of for too long are presumed dead, and may live until their launcher has ended them: of
+   * a world of which nothing else is left the master cannot know better.
+   */
+  #isGivenUp({ running }: World): boolean {
+    return [...running].every(({ node }) => this.#isEnded(node));
   }
 
   #step(round: number, world: World, from: number): void {
