@@ -5,8 +5,7 @@
  * - W2  A handler sees validated input only; the error of validation names the field, its value and what is allowed.
  * - W3  Bounds: bytes of a body, requests a second of a client, open connections, time for headers and for a request. Beyond: a documented code.
  *
- * `app.server` is a plain `http.Server`: one that listens in front of it (to tell HTTP/2 apart by its first bytes) hands connections over with
- * `app.server.emit("connection", socket)`.
+ * It listens nowhere: a `FrontDoor` does.
  */
 
 import { createHash } from "node:crypto";
@@ -15,28 +14,11 @@ import rateLimit from "@fastify/rate-limit";
 import Fastify, { type ConnectionError, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifySchema } from "fastify";
 import type { z } from "zod";
 import type { PauseReason } from "../store/journal-messages.js";
+import type { FrontDoor } from "./front-door.js";
 import { HttpError, httpErrorOf } from "./http-error.js";
 import type { Route } from "./route.js";
 import { isAuthorized } from "./token.js";
-
-/** Bounds of the server; docs/api.md lists them. */
-export type WireLimits = Readonly<{
-  /** Open connections; more are closed at once. Default 20,000. */
-  connectionsMax: number;
-  /** Requests of one client address, on average over ten seconds; more are refused with RATE_LIMITED. Default 5,000. */
-  requestsPerSecondMax: number;
-  /** Time for the headers of a request; then REQUEST_TIMEOUT. Default 10,000. */
-  headersTimeoutMs: number;
-  /** Time for a whole request; then REQUEST_TIMEOUT. Default 30,000. */
-  requestTimeoutMs: number;
-}>;
-
-export const defaultLimits: WireLimits = {
-  connectionsMax: 20_000,
-  requestsPerSecondMax: 5_000,
-  headersTimeoutMs: 10_000,
-  requestTimeoutMs: 30_000,
-};
+import type { WireLimits } from "./wire-limits.js";
 
 export type HttpServerOptions = Readonly<{
   token: string;
@@ -49,20 +31,16 @@ export type HttpServerOptions = Readonly<{
 }>;
 
 const bodyBytesMax = 1024 * 1024;
-/** Longer than clients keep idle connections, so that they close them. */
-const keepAliveMs = 75_000;
 const rateWindowMs = 10_000;
 const requestIdPattern = /^[\x21-\x7e]{1,128}$/;
 
-export async function createHttpServer(routes: readonly Route[], options: HttpServerOptions): Promise<FastifyInstance> {
+/** Answers what comes through the door, which stays its caller's to close. */
+export async function createHttpServer(routes: readonly Route[], options: HttpServerOptions, door: FrontDoor): Promise<FastifyInstance> {
   const { limits } = options;
   const app = Fastify({
+    serverFactory: () => door.server,
     bodyLimit: bodyBytesMax,
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: keepAliveMs,
-    forceCloseConnections: true,
     routerOptions: { maxParamLength: 512 },
-    http: { headersTimeout: limits.headersTimeoutMs, connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs) },
     exposeHeadRoutes: false,
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, _request, reply) => {
@@ -70,7 +48,6 @@ export async function createHttpServer(routes: readonly Route[], options: HttpSe
       void (reply as FastifyReply).status(status).send(body);
     },
   });
-  app.server.maxConnections = limits.connectionsMax;
   await app.register(rateLimit, {
     max: limits.requestsPerSecondMax * (rateWindowMs / 1_000),
     timeWindow: rateWindowMs,
@@ -103,6 +80,8 @@ export async function createHttpServer(routes: readonly Route[], options: HttpSe
     void reply.status(error.status).type("application/json").send(error.body);
   });
   for (const route of routes) addRoute(app, route);
+  await app.ready();
+  door.answerWith((request, response) => app.routing(request, response));
   return app;
 }
 

@@ -4,24 +4,18 @@
  * - P1  Once it has listened on a port it does so again after a restart: agents and clients come back to the same address. A port that is still
  *       held is waited for (`listenPatienceMs`); then one that was asked for is PORT_IN_USE, one that was only remembered is replaced by a free one.
  * - P2  What ends because the server closes is not taken for an agent that went away.
+ * - P3  It listens before its routes are loaded: agents start meanwhile, and their first requests wait.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { FastifyInstance } from "fastify";
 import { BoundaryError } from "../base/errors.js";
 import type { ActorPort, PortContext, Tell } from "../runtime/actor.js";
 import type { PauseReason } from "../store/journal-messages.js";
-import { agentRoutes } from "./agent-routes.js";
-import { datasetRoutes } from "./dataset-routes.js";
-import { eventRoutes } from "./event-routes.js";
-import { EventStreams } from "./event-streams.js";
-import { createHttpServer, defaultLimits, type WireLimits } from "./http-server.js";
-import { jobRoutes } from "./job-routes.js";
+import { FrontDoor } from "./front-door.js";
 import type { MasterCalls } from "./master-calls.js";
-import { Metrics, metricsRoute } from "./metrics.js";
-import { openApiRoute } from "./open-api.js";
-import type { Route } from "./route.js";
+import type { ServiceApp } from "./service-app.js";
 import { tokenIn } from "./token.js";
+import { defaultLimits, type WireLimits } from "./wire-limits.js";
 
 export type ServiceOptions = Readonly<{
   /** Where to listen; 127.0.0.1 unless the user says otherwise. */
@@ -64,17 +58,21 @@ class ServicePort implements ActorPort<ServiceCommand> {
   readonly #options: ServiceOptions;
   readonly #ctx: PortContext<Listening>;
   readonly #calls: MasterCalls;
-  readonly #metrics = new Metrics();
-  readonly #streams: EventStreams;
-  #app: FastifyInstance | null = null;
+  readonly #limits: WireLimits;
+  readonly #door: FrontDoor;
+  #app: ServiceApp | null = null;
+  #loading: Promise<void> = Promise.resolve();
+  #isListening = false;
   #address = "";
+  #stage: string | null = null;
   #pause: PauseReason | null = null;
   #isClosing = false;
 
   constructor(options: ServiceOptions, ctx: PortContext<Listening>, calls: MasterCalls) {
     this.#options = options;
     this.#ctx = ctx;
-    this.#streams = new EventStreams(options.statePath);
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#door = new FrontDoor(this.#limits);
     this.#calls = {
       ...calls,
       agentDisconnected: (agent) => {
@@ -84,28 +82,32 @@ class ServicePort implements ActorPort<ServiceCommand> {
   }
 
   async open(): Promise<void> {
-    const { tokenPath, limits, port } = this.#options;
-    const app = await createHttpServer(this.#routes(), {
-      token: tokenIn(tokenPath),
-      limits: { ...defaultLimits, ...limits },
-      pause: () => this.#pause,
-      onDone: (route, status, ms) => this.#metrics.requestDone(route, status, ms),
-      onDefect: (error, route) => this.#logDefect(error, route),
-    });
-    this.#app = app;
-    if (port !== 0) await this.#listen(app, port, false);
+    const { tokenPath, port } = this.#options;
+    const token = tokenIn(tokenPath);
+    if (port !== 0) await this.#listen(port, false);
+    this.#loading = this.#load(token).catch((thrown: unknown) => this.#fail(thrown)); // P3
   }
 
-  #routes(): Route[] {
-    const calls = this.#calls;
-    const routes = [
-      ...agentRoutes(calls),
-      ...datasetRoutes(calls),
-      ...jobRoutes(calls, () => ({ restarts: this.#options.restarts, address: this.#address })),
-      ...eventRoutes(this.#streams, (error, route) => this.#logDefect(error, route)),
-      metricsRoute(calls, this.#metrics, () => this.#streams.count),
-    ];
-    return [...routes, openApiRoute(routes)];
+  async #load(token: string): Promise<void> {
+    const { openServiceApp } = await import("./service-app.js");
+    const { statePath, restarts } = this.#options;
+    this.#app = await openServiceApp({
+      door: this.#door,
+      calls: this.#calls,
+      limits: this.#limits,
+      token,
+      statePath,
+      restarts,
+      address: () => this.#address,
+      pause: () => this.#pause,
+      onDefect: (error, route) => this.#logDefect(error, route),
+    });
+    if (this.#stage !== null) this.#app.metrics.showStage(this.#stage);
+    this.#app.metrics.showPause(this.#pause !== null);
+  }
+
+  #fail(thrown: unknown): void {
+    if (!this.#isClosing) this.#ctx.fail(thrown instanceof Error ? thrown : new Error(String(thrown)));
   }
 
   #logDefect(error: Error, route: string): void {
@@ -115,34 +117,31 @@ class ServicePort implements ActorPort<ServiceCommand> {
   perform(command: ServiceCommand): void {
     switch (command.type) {
       case "listen":
-        return this.#listenOnce(command.port);
+        if (!this.#isListening) this.#listen(command.port, true).catch((thrown: unknown) => this.#fail(thrown));
+        return;
       case "show-stage":
-        return this.#metrics.showStage(command.stage);
+        this.#stage = command.stage;
+        this.#app?.metrics.showStage(command.stage);
+        return;
       case "show-pause":
         this.#pause = command.reason;
-        return this.#metrics.showPause(command.reason !== null);
+        this.#app?.metrics.showPause(command.reason !== null);
+        return;
       case "wake-followers":
-        return this.#streams.wake();
+        this.#app?.streams.wake();
+        return;
     }
   }
 
-  #listenOnce(remembered: number): void {
-    const app = this.#app;
-    if (!app || app.server.listening) return;
-    this.#listen(app, remembered, true).catch((thrown: unknown) => {
-      if (!this.#isClosing) this.#ctx.fail(thrown instanceof Error ? thrown : new Error(String(thrown)));
-    });
-  }
-
   /** P1. */
-  async #listen(app: FastifyInstance, wanted: number, mayBeAnother: boolean): Promise<void> {
+  async #listen(wanted: number, mayBeAnother: boolean): Promise<void> {
     const { host } = this.#options;
+    this.#isListening = true;
     const untilMs = performance.now() + listenPatienceMs;
     let port = wanted;
-    for (let isListening = false; !isListening && !this.#isClosing; ) {
+    while (!this.#door.server.listening && !this.#isClosing) {
       try {
-        await app.listen({ host, port });
-        isListening = true;
+        await this.#door.listen(host, port);
       } catch (error) {
         const isHeld = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
         if (!isHeld) throw unusable(host, port, error);
@@ -151,7 +150,7 @@ class ServicePort implements ActorPort<ServiceCommand> {
         else port = 0;
       }
     }
-    const bound = app.server.address();
+    const bound = this.#door.server.address();
     if (this.#isClosing || typeof bound !== "object" || bound === null) return;
     if (wanted !== 0 && bound.port !== wanted) this.#ctx.log("warn", "another program has the port; took a free one", { wanted, port: bound.port });
     this.#address = host.includes(":") ? `[${host}]:${bound.port}` : `${host}:${bound.port}`;
@@ -160,7 +159,8 @@ class ServicePort implements ActorPort<ServiceCommand> {
 
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#streams.close();
+    await this.#door.close();
+    await this.#loading;
     await this.#app?.close();
   }
 }
