@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { BoundaryError } from "../../src/base/errors.js";
 import { jobFiles, writeJson } from "../../src/launch/job-folder.js";
-import { spawnWatchdog } from "../../src/launch/watchdog.js";
+import { spawnWatchedMaster } from "../../src/launch/watchdog.js";
 import { JobClient } from "../../src/wire/client.js";
 import { findJob, finalOf, makeRoom, specOf, statusOf } from "../jobs.js";
 import { screenOf } from "../run-options.js";
@@ -27,7 +27,7 @@ export async function resume(name: string | undefined, options: Readonly<{ json?
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeJson(jobFiles(dir).spec, spec);
     }
-    spawnWatchdog(job.dir);
+    spawnWatchedMaster(job.dir);
   }
   const screen = screenOf(null, null, null);
   return follow(job.dir, { isDetached: options.detach === true, isJson: options.json === true, screen, notes: [] });

@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { resolveSpec } from "../../src/job/resolve-spec.js";
 import { jobFiles, writeJson } from "../../src/launch/job-folder.js";
-import { spawnWatchdog } from "../../src/launch/watchdog.js";
+import { spawnWatchedMaster } from "../../src/launch/watchdog.js";
 import { ensureZygote, zygoteWish } from "../../src/launch/zygote.js";
 import { exitCodeOf, failureText } from "../failure-text.js";
 import { Follower } from "../follow.js";
@@ -23,7 +23,7 @@ export async function run(script: string, args: readonly string[], options: Read
     // The import of torch overlaps the start of the master. If it fails, the agent says so and starts the ranks cold.
     if (wish) ensureZygote(wish).then((zygote) => zygote.close(), () => undefined);
   }
-  spawnWatchdog(dir);
+  spawnWatchedMaster(dir);
   return follow(dir, request);
 }
 

@@ -13,6 +13,7 @@ import { closeSync, openSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { builtModule } from "../base/built-file.js";
 import type { HostRecord } from "../job/scale-plan.js";
 import { nodesIn } from "./job-folder.js";
 import { jobTag, nodeTag } from "./job-tag.js";
@@ -22,7 +23,7 @@ import { livingProcessIn, makeNodeDirs, nodeFiles, writeIdentity } from "./node-
 import { isAlive, type ProcessIdentity, signalProcess, startTimeOf } from "./process-identity.js";
 import { sweepProcesses } from "./process-sweep.js";
 
-const agentPath = fileURLToPath(new URL("../../bin/agent.js", import.meta.url));
+const agentPath = fileURLToPath(builtModule("bin/agent.js"));
 /** Small heap, young generation included: an agent holds little, and there is one a node. */
 const nodeFlags = ["--max-old-space-size=96", "--max-semi-space-size=1", "--no-warnings"];
 const nodesMax = 10_000;

@@ -2,9 +2,9 @@
 
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { packageFile } from "../base/built-file.js";
 
-const nurseryDir = fileURLToPath(new URL("../../../python/drover_nursery/", import.meta.url));
+const nurseryDir = packageFile("python/drover_nursery/");
 
 /** The program of nursery and zygote. */
 export const nurseryMain = join(nurseryDir, "__main__.py");

@@ -12,6 +12,7 @@ import type { CellInspection } from "./actor-cell.js";
 import { ActorJournal } from "./actor-journal.js";
 import type { AnyDefinition, LogLine } from "./cell-host.js";
 import { type Clock, systemClock } from "./clock.js";
+import { definitionAt } from "./definition.js";
 import type { ErrorData } from "./envelope.js";
 import { Host } from "./host.js";
 import { type ChildSpec, type SupervisorSpec, shutdownMsDefault } from "./supervision.js";
@@ -208,7 +209,7 @@ export class ActorSystem implements SupervisorSystem {
 
   async startChild(spec: ChildSpec): Promise<void> {
     if ((spec.placement ?? "inline") !== "inline") return this.#threads.start(spec);
-    await this.#host.startActor(spec.id, spec.definition, spec.options, spec.mailboxCapacity);
+    await this.#host.startActor(spec.id, await definitionAt(spec.definition), spec.options, spec.mailboxCapacity);
     this.#threads.place(spec.id, this.#host.index);
   }
 

@@ -9,7 +9,7 @@
  */
 
 import type { ActorRef, ExitReason, Typed } from "./actor.js";
-import type { AnyDefinition } from "./cell-host.js";
+import type { DefinitionPlace } from "./definition.js";
 
 export type Restart = "permanent" | "transient" | "temporary";
 export type Strategy = "one-for-one" | "rest-for-one" | "one-for-all";
@@ -23,7 +23,8 @@ export const shutdownMsDefault = 5_000;
 export type ChildSpec = Readonly<{
   /** Unique in the system, 1 to 128 characters: the id of its ref. */
   id: string;
-  definition: AnyDefinition;
+  /** Or where it is: then only the thread that runs the actor loads its module. */
+  definition: DefinitionPlace;
   /** Plain data for `init` and `openPort`. */
   options?: unknown;
   /** Default `inline`. */

@@ -4,8 +4,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { ActorJournal } from "./actor-journal.js";
-import type { AnyDefinition } from "./cell-host.js";
 import { systemClock } from "./clock.js";
+import { definitionAt } from "./definition.js";
 import { errorData } from "./envelope.js";
 import { Host } from "./host.js";
 import { PortLink } from "./port-link.js";
@@ -35,7 +35,7 @@ const control: ThreadControl = {
   lose: (ids, reason, isComingBack) => host.lose(ids, reason, isComingBack),
   start: async ({ id, module, name, options, capacity }) => {
     try {
-      await host.startActor(id, await definitionOf(module, name), options, capacity ?? undefined);
+      await host.startActor(id, await definitionAt({ module, name }), options, capacity ?? undefined);
       return null;
     } catch (thrown) {
       return errorData(thrown);
@@ -45,17 +45,6 @@ const control: ThreadControl = {
   inspect: () => ({ cells: host.inspect(), counters: host.counters() }),
   ping: () => undefined,
 };
-
-async function definitionOf(module: string, name: string): Promise<AnyDefinition> {
-  const exports = (await import(module)) as Record<string, unknown>;
-  const found = Object.values(exports).find((value): value is AnyDefinition => isDefinition(value) && value.name === name);
-  if (!found) throw new Error(`${module} exports no actor definition named ${name}`);
-  return found;
-}
-
-function isDefinition(value: unknown): value is AnyDefinition {
-  return typeof value === "object" && value !== null && "receive" in value && "apply" in value && "name" in value;
-}
 
 if (!parentPort) throw new Error("thread-main runs in worker threads only");
 Comlink.expose(control, nodeEndpoint(parentPort));

@@ -3,10 +3,11 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import { builtModule } from "../base/built-file.js";
 import type { ExitReason } from "./actor.js";
 import type { ThreadControl, ThreadData, ThreadEvent } from "./thread-control.js";
 
-const mainModule = new URL("./thread-main.js", import.meta.url);
+const mainModule = builtModule("src/runtime/thread-main.js");
 
 export type ThreadOptions = Readonly<{
   index: number;

@@ -28,7 +28,7 @@ export type ThreadsOptions = Readonly<{
 }>;
 
 /** How long after a start the next spare thread is made. */
-const spareAfterMs = 50;
+const spareAfterMs = 1_000;
 
 export class Threads {
   readonly #options: ThreadsOptions;
