@@ -62,8 +62,15 @@ export class FrameDecoder {
   }
 }
 
+/**
+ * The ids of the first 32 structures have one byte, those of the others two: the first leads to one of the places 32 … 63, which therefore
+ * all have to be there, and only `getStructures` marks them as such.
+ */
+const placesMin = 64;
+
 function unpackrOf(structures: readonly Keys[]): Unpackr {
-  return new Unpackr({ structures: structures.map((keys) => [...keys]), moreTypes: true });
+  const places = Array.from({ length: Math.max(placesMin, structures.length) }, (_, place) => structures[place] ?? []);
+  return new Unpackr({ getStructures: () => places.map((keys) => [...keys]), moreTypes: true });
 }
 
 /** A value as it looks on the other side of a thread: for messages that stay in one, in tests. */
