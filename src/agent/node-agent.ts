@@ -9,6 +9,7 @@
  * - A2  A rank is started at most once in a round, whatever died in between (Y1, K2).
  * - A3  While the master is away nothing happens to the ranks.
  * - A4  An agent that was replaced leaves without touching anything.
+ * - A5  An agent that finds not even a nursery reports no ranks: its node has lost everything, which is more than a failure of ranks.
  */
 
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -16,6 +17,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Assignment, NodeDesired } from "../job/assignment.js";
 import type { JobSpec, Role, RoleSpec } from "../job/job-spec.js";
+import type { RankReport } from "../job/rank-report.js";
 import { nodeTag, rankToken } from "../launch/job-tag.js";
 import { type NodeFiles, writeIdentity } from "../launch/node-files.js";
 import { isAlive, signalProcess } from "../launch/process-identity.js";
@@ -77,6 +79,8 @@ export class NodeAgent {
   #nursery: Nursery | null = null;
   #nurseryState: NurseryState | null = null;
   #ledger: RoundLedger | null;
+  /** The round whose ranks died together with their nursery and the agent before this one: of them nothing is reported. */
+  #emptiedRound: number | null = null;
   #joined: { round: number; port: number } | null = null;
   readonly #stores = new Map<number, { host: string; port: number }>();
   readonly #underWay = new Set<string>();
@@ -95,7 +99,7 @@ export class NodeAgent {
       onDesired: (desired) => this.#wish(desired),
       onGone: (code, message) => this.#dismissed(code, message),
     });
-    this.#reporter = new StateReporter(() => this.#book.reports(), (ranks) => this.#link.reportRanks(ranks));
+    this.#reporter = new StateReporter(() => this.#reports(), (ranks) => this.#link.reportRanks(ranks));
     this.#monitor = new RankMonitor(
       spec.logs,
       spec.heartbeat.intervalMs,
@@ -126,6 +130,7 @@ export class NodeAgent {
     const opened = await this.#starter.adopt();
     if (opened !== null) this.#took(opened);
     if (this.#ledger !== null) this.#book.loseMissing(this.#ledger, this.#nurseryState, Date.now());
+    if (opened === null) this.#emptiedRound = this.#ledger?.assignment.round ?? null; // A5
     this.#changed();
     // The nursery, or at least its zygote, comes up while the master is asked.
     if (this.#nursery === null) this.#do("nursery", () => this.#openNursery());
@@ -142,7 +147,7 @@ export class NodeAgent {
   async #register(): Promise<void> {
     const { spec, jobDir } = this.#options;
     const facts = await gatherFacts(spec, this.#role.entrypoint, jobDir, this.#link.localAddress);
-    const ranks = this.#book.reports();
+    const ranks = this.#reports();
     const registered = await this.#link.register(facts, ranks);
     if (registered === null) return;
     this.#nodeRank = registered.nodeRank;
@@ -408,6 +413,10 @@ export class NodeAgent {
     }
     this.#stops.delete(rank.token);
     this.#changed();
+  }
+
+  #reports(): RankReport[] {
+    return this.#book.reports().filter(({ round }) => round !== this.#emptiedRound);
   }
 
   /** The ranks are not what they were: the master is told, and whatever waited for it goes on. */

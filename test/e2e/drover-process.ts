@@ -25,6 +25,7 @@ export type StatusJson = {
   nodes: { id: string; host: string | null; agentPid: number | null; state: string; restarts: number }[];
   ranks: { rank: number; localRank: number; node: string; pid: number | null; incarnation: number; state: string; step: number | null }[];
   restarts: number;
+  relaunches: number;
   goodput: number | null;
 };
 
