@@ -20,6 +20,7 @@ import { type Environment, sharedEnvironment } from "./shared-environment.js";
 import { socketPathFor } from "./socket-path.js";
 
 const statusTimeoutMs = 500;
+const logSuffix = ".log";
 
 /** The zygote that would serve a role of a job. */
 export type ZygoteWish = Readonly<{
@@ -43,13 +44,26 @@ export function zygoteWish(home: string, spec: JobSpec, role: RoleSpec): ZygoteW
 
 /** Where the zygote listens (Z1). */
 export function zygoteSocket(wish: ZygoteWish): string {
+  return socketOf(wish.home, identityOf(wish));
+}
+
+function socketOf(home: string, identity: string): string {
+  return socketPathFor(join(warmDir(home), `${identity}.sock`));
+}
+
+/** Z1. */
+function identityOf(wish: ZygoteWish): string {
   const { names, prefixes, except } = identityLists();
   const isListed = (name: string): boolean =>
     !except.includes(name) && (names.includes(name) || prefixes.some((prefix) => name.startsWith(prefix)));
   const read = Object.entries(wish.env).filter(([name]) => isListed(name)).sort(([a], [b]) => (a < b ? -1 : 1));
   const identity = JSON.stringify([userInfo().uid, nurseryStamp(), interpreterStamp(wish.python), read]);
-  const name = createHash("sha256").update(identity).digest("hex").slice(0, 20);
-  return socketPathFor(join(warmDir(wish.home), `${name}.sock`));
+  return createHash("sha256").update(identity).digest("hex").slice(0, 20);
+}
+
+/** Its stderr. There is one for every zygote that was ever started here, wherever its socket had to go. */
+function logPath(wish: ZygoteWish): string {
+  return join(warmDir(wish.home), `${identityOf(wish)}${logSuffix}`);
 }
 
 /** Where ranks of this script note what they import beyond what was seen in its source. */
@@ -75,7 +89,7 @@ async function startZygote(wish: ZygoteWish, path: string): Promise<void> {
   mkdirSync(warmDir(wish.home), { recursive: true, mode: 0o700 }); // Z2
   const wants = wish.script === null ? ["--preload", "torch"] : ["--script", wish.script];
   const options = ["--socket", path, "--keep-warm", String(wish.keepMs / 1_000), ...wants, "--hints", hintsPath(wish)];
-  const log = path.replace(/\.sock$/, ".log");
+  const log = logPath(wish);
   await startListening(wish.python, ["-u", nurseryMain, "zygote", ...options], wish.env, log); // Z1, Z3
 }
 
@@ -147,7 +161,7 @@ function socketsIn(home: string): string[] {
   } catch {
     return []; // No zygote was ever started here.
   }
-  return names.filter((name) => name.endsWith(".sock")).map((name) => socketPathFor(join(warmDir(home), name)));
+  return names.filter((name) => name.endsWith(logSuffix)).map((name) => socketOf(home, name.slice(0, -logSuffix.length)));
 }
 
 /** Changes when the interpreter or what is installed for it does. */

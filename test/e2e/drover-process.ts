@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,10 +35,14 @@ export type Finished = { code: number | null; signal: string | null; stdout: str
 export class DroverHome {
   readonly path: string;
   readonly out: string;
+  readonly #folder: string;
   readonly #children = new Set<ChildProcess>();
 
-  constructor() {
-    this.path = mkdtempSync(join(tmpdir(), "drover-e2e-"));
+  /** `deep`: folders above the home, for paths that are too long for a socket. */
+  constructor(deep = "") {
+    this.#folder = mkdtempSync(join(tmpdir(), "drover-e2e-"));
+    this.path = join(this.#folder, deep);
+    mkdirSync(this.path, { recursive: true });
     this.out = join(this.path, "out");
   }
 
@@ -134,7 +138,7 @@ export class DroverHome {
         // It ended by itself.
       }
     }
-    rmSync(this.path, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -62,7 +62,9 @@ describe("--keep-warm", function () {
     expect(await warm()).to.deep.equal([]);
   });
 
-  it("ends by itself when its time is over", async () => {
+  it("is found in a home too deep for a socket's path, and ends by itself when its time is over", async () => {
+    home.close();
+    home = new DroverHome(`${"deep".repeat(10)}/${"deeper".repeat(10)}`);
     const { finished } = run("j", "2s", [script("print('fine')\n")]);
     const end = await finished;
     expect(end.code, end.stderr).to.equal(0);
