@@ -1,7 +1,7 @@
 /** The far side of the bare references: a worker that echoes, with nothing of Drover in it. */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { Packr } from "msgpackr";
+import { Packr } from "msgpackr/pack";
 import { bareStructures } from "./bare-structures.js";
 
 type Message = { id: number; payload: unknown };

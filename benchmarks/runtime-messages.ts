@@ -1,7 +1,7 @@
 /** Asks and tells between two threads, against a bare MessagePort and a bare loop of msgpackr frames in the same minute. */
 
 import { Worker } from "node:worker_threads";
-import { Packr } from "msgpackr";
+import { Packr } from "msgpackr/pack";
 import { actorRef } from "../src/runtime/actor.js";
 import { ActorSystem } from "../src/runtime/actor-system.js";
 import { bareStructures } from "./bare-structures.js";

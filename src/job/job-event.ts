@@ -14,6 +14,8 @@ export type RankStart = Readonly<{ rank: number; localRank: number; pid: number;
 
 export type JobEvent =
   | Fact<"job-begun", { spec: JobSpec; atMs: number }>
+  /** It had ended, and a person takes it up: other nodes, a fresh budget; rounds and ids go on. */
+  | Fact<"job-begun-again", { spec: JobSpec; attempt: number; because: string; atMs: number }>
   | Fact<"node-planned", { node: string; role: Role; nodeRank: number; resources: Resources; because: string; atMs: number }>
   | Fact<"node-launched", At & { address: string; pid: number }>
   | Fact<"node-unplaceable", { node: string; because: string }>

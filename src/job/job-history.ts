@@ -17,7 +17,7 @@ import {
   trainers,
 } from "./job-record.js";
 import { noteFailure, noteRankEnd, noteRanksStarted, setRanks } from "./rank-history.js";
-import { endNodeRecord, leaveRound, move, noteAgent, planNode, setAgent, touch } from "./node-history.js";
+import { endNodeRecord, leaveRound, move, noteAgent, planNode, retire, setAgent, touch } from "./node-history.js";
 import { noteJoined, openRoundRecord, sealRoundRecord, standBy, stopRanks } from "./round-history.js";
 import { isFit, isLive } from "./node-state.js";
 
@@ -40,6 +40,8 @@ function applyToJob(job: JobRecord, event: OfJob, touched: Set<string>): void {
       job.goodput = openGoodput(event.atMs);
       job.groups.set(trainers, openGroup(trainers, event.atMs));
       return;
+    case "job-begun-again":
+      return beginAgain(job, event);
     case "nodes-paused":
       job.mode = "paused";
       for (const group of job.groups.values()) pauseGroup(group);
@@ -151,6 +153,16 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
     case "stacks-answered":
       answerProbe(job, event.probe, node, touched);
   }
+}
+
+function beginAgain(job: JobRecord, event: Extract<JobEvent, { type: "job-begun-again" }>): void {
+  const { spec, attempt, atMs } = event;
+  Object.assign(job, { spec, attempt, mode: "active", end: null, stop: null, isGone: false, probes: [], unfit: null });
+  job.budget = openBudget(spec.budget);
+  job.goodput = openGoodput(atMs);
+  for (const node of job.nodes.values()) retire(job, node);
+  job.groups.clear();
+  job.groups.set(trainers, { ...openGroup(trainers, atMs), round: job.rounds });
 }
 
 function pauseGroup(group: GroupRecord): void {

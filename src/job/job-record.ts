@@ -120,6 +120,8 @@ export type ProbeRecord = { readonly id: string; readonly awaited: Set<string> }
 
 export type JobRecord = {
   spec: JobSpec | null;
+  /** 0, and one more each time that the job was taken up after its end. */
+  attempt: number;
   mode: "idle" | "active" | "paused" | "stopping";
   /** Why the Job Manager thinks that the job is over; the Orchestrator decides. */
   end: EndReason | null;
@@ -152,6 +154,7 @@ export function groupOf(role: Role, node: string): string {
 export function openRecord(): JobRecord {
   return {
     spec: null,
+    attempt: 0,
     mode: "idle",
     end: null,
     stop: null,

@@ -10,8 +10,13 @@ import type { GroupRecord } from "./job-record.js";
 /** After the grace of the ranks, how long an agent may take to end itself before the Scheduler has to. */
 export const agentGraceMs = 5_000;
 
-export function beginJob(ledger: Ledger, spec: JobSpec): void {
-  if (ledger.job.mode === "idle") ledger.emit({ type: "job-begun", spec, atMs: ledger.nowMs });
+/** Said again it changes nothing, but for the next attempt. */
+export function beginJob(ledger: Ledger, spec: JobSpec, attempt: number): void {
+  const { job, nowMs } = ledger;
+  if (job.mode === "idle") ledger.emit({ type: "job-begun", spec, atMs: nowMs });
+  if (attempt > job.attempt) {
+    ledger.emit({ type: "job-begun-again", spec, attempt, because: "a person takes the job up", atMs: nowMs });
+  }
 }
 
 export function pauseJob(ledger: Ledger, because: string): void {

@@ -2,7 +2,7 @@
  * The stages of a job as a table: which follows which, and what brings it about. The Master Orchestrator moves along it; nobody else does.
  *
  * - L1  Every change of stage is an edge of `stageEdges`; what is not there does not happen.
- * - L2  `stopping` is the only way to an end, and an end is left by nothing.
+ * - L2  `stopping` is the only way to an end. Success is left by nothing; what failed or was stopped, a person may take up again.
  * - L3  The final stage follows from the reason alone.
  */
 
@@ -17,7 +17,8 @@ export type StageCause =
   | "paused"
   | "resumed"
   | "end-decided"
-  | "all-gone";
+  | "all-gone"
+  | "taken-up";
 
 type Edge = readonly [from: Stage, cause: StageCause, to: Stage];
 
@@ -49,6 +50,8 @@ export const stageEdges: readonly Edge[] = [
   ["stopping", "all-gone", "succeeded"],
   ["stopping", "all-gone", "failed"],
   ["stopping", "all-gone", "stopped"],
+  ["failed", "taken-up", "created"],
+  ["stopped", "taken-up", "created"],
 ];
 
 const byCause = new Map<string, Stage>(

@@ -97,8 +97,21 @@ export function endNodeRecord(job: JobRecord, node: NodeRecord, event: Of<"node-
   if (event.replacement && group?.phase === "open") group.awaited.add(node.id); // Its heir has no name yet.
   for (const probe of job.probes) probe.awaited.delete(node.id);
   touch(job, node, touched);
+  bury(job, node);
+}
+
+function bury(job: JobRecord, node: NodeRecord): void {
   job.ended.push(node.id);
   while (job.ended.length > endedMax) forget(job, job.ended.shift()); // J3
+}
+
+/** A node of an attempt that is over: nothing of it is left, and nothing takes its place. */
+export function retire(job: JobRecord, node: NodeRecord): void {
+  const isNew = !job.ended.includes(node.id);
+  move(node, "removed");
+  setAgent(job, node, false);
+  node.replacement = null;
+  if (isNew) bury(job, node);
 }
 
 function forget(job: JobRecord, id: string | undefined): void {

@@ -35,6 +35,8 @@ export function jobFiles(jobDir: string): {
   watchdog: string;
   watchdogLog: string;
   final: string;
+  /** There while an ended job is to be taken up and no master has done so yet. */
+  takeUp: string;
   logs: string;
 } {
   return {
@@ -46,6 +48,7 @@ export function jobFiles(jobDir: string): {
     watchdog: join(jobDir, "watchdog.json"),
     watchdogLog: join(jobDir, "watchdog.log"),
     final: join(jobDir, "final.json"),
+    takeUp: join(jobDir, "take-up.json"),
     logs: join(jobDir, "logs"),
   };
 }

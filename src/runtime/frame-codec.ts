@@ -5,7 +5,7 @@
  * and decoder must keep order and lose nothing (a MessagePort does), so both always have the same table.
  */
 
-import { Packr, Unpackr } from "msgpackr";
+import { Packr, Unpackr } from "msgpackr/pack";
 
 export type Frame = Readonly<{
   bytes: Uint8Array<ArrayBuffer>;

@@ -10,7 +10,7 @@
  * The journal is in memory unless one is given; `system.journal.events("task-manager")` shows what was written.
  */
 
-import { unpack, pack } from "msgpackr";
+import { unpack, pack } from "msgpackr/pack";
 import { MemoryJournal } from "../store/memory-journal.js";
 import type { ActorPort, ActorRef, AskOptions, PortContext, ReplyOf, Typed } from "./actor.js";
 import { ActorSystem } from "./actor-system.js";

@@ -3,7 +3,7 @@
  * the Master Service do.
  */
 
-import { pack, unpack } from "msgpackr";
+import { pack, unpack } from "msgpackr/pack";
 import type { ActorRef, ReplyOf, Typed } from "../runtime/actor.js";
 import type { SimSystem } from "./sim-system.js";
 

@@ -12,7 +12,7 @@
  * - Y4  An actor that throws ends the run: a defect is never a fault that was wanted.
  */
 
-import { pack, unpack } from "msgpackr";
+import { pack, unpack } from "msgpackr/pack";
 import type { ActorPort, AskOptions, PortContext, Typed } from "../runtime/actor.js";
 import type { AnyDefinition, LogLine } from "../runtime/cell-host.js";
 import type { Clock } from "../runtime/clock.js";

@@ -6,7 +6,7 @@
  * nothing to take over.
  */
 
-import { Packr } from "msgpackr";
+import { Packr } from "msgpackr/pack";
 import { BoundaryError } from "../base/errors.js";
 import type { ActorHistory, StoredEvent, StoredSnapshot } from "./journal.js";
 import { decodePayload, encodePayload } from "./row-codec.js";

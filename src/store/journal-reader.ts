@@ -65,6 +65,12 @@ export class JournalReader {
     );
   }
 
+  /** Reads the whole file. Throws `BoundaryError` STATE_DAMAGED where it is. */
+  check(): void {
+    const found = this.#read(() => this.#database.pragma("quick_check(1)", { simple: true }));
+    if (found !== "ok") throw stateError("STATE_DAMAGED", this.#path, `The job's state file is damaged: ${String(found)}.`);
+  }
+
   /** Names of the actors that have a history. */
   actors(): string[] {
     return this.#read(() =>

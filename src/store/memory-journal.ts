@@ -1,6 +1,6 @@
 /** A journal in memory, encoded as on a disk: for tests, the simulator, and embedders that need no durability. */
 
-import { pack, unpack } from "msgpackr";
+import { pack, unpack } from "msgpackr/pack";
 import type { ActorHistory, Journal, StoredEvent, StoredSnapshot } from "./journal.js";
 
 type History = { snapshot: Uint8Array | null; snapshotSeq: number; events: { seq: number; bytes: Uint8Array }[] };

@@ -10,7 +10,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { Packr } from "msgpackr";
+import { Packr } from "msgpackr/pack";
 
 const options = { moreTypes: true, useBigIntExtension: true, copyBuffers: true };
 const plain = new Packr({ ...options, useRecords: false });

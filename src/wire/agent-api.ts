@@ -1,6 +1,6 @@
 /** What agents and the master say to each other: one schema a request, with the bounds of every field, and one an answer. */
 
-import { z } from "zod";
+import * as z from "zod";
 import { jobName, list, loss, text, whole } from "./scalars.js";
 
 /** Ranks of one node, at most. */

@@ -1,6 +1,6 @@
 /** What clients say of data sets, and are answered. Whether a data set can be so is the Task Manager's to say. */
 
-import { z } from "zod";
+import * as z from "zod";
 import { jobName, list, text, whole } from "./scalars.js";
 
 export const datasetParams = z.object({ name: jobName.describe("name of the data set") });

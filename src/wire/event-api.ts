@@ -1,6 +1,6 @@
 /** How the job's history is asked for, and shown. */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { HistoryEvent } from "../store/journal-messages.js";
 import { list, whole } from "./scalars.js";
 

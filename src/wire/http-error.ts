@@ -4,7 +4,7 @@
  * `{ "error": { "code", "message", "details"? } }`. Every code is in docs/errors.md.
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { BoundaryError } from "../base/errors.js";
 import { AskError } from "../runtime/ask-error.js";
 import type { PauseReason } from "../store/journal-messages.js";

@@ -42,6 +42,7 @@ export async function createHttpServer(routes: readonly Route[], options: HttpSe
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 512 },
     exposeHeadRoutes: false,
+    schemaController: { compilersFactory },
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, _request, reply) => {
       const { status, body } = httpErrorOf(error, null);
@@ -58,7 +59,6 @@ export async function createHttpServer(routes: readonly Route[], options: HttpSe
       }),
   });
   app.removeContentTypeParser("text/plain");
-  app.setValidatorCompiler(({ schema, httpPart }) => validatorOf(schema as unknown as z.ZodType, httpPart ?? "request"));
   app.addHook("onRequest", (request, reply, done) => {
     void reply.header("x-content-type-options", "nosniff");
     if (request.routeOptions.config.isOpen === true || isAuthorized(request.headers.authorization, options.token)) return done(); // W1
@@ -131,8 +131,16 @@ function scopedId(request: FastifyRequest, id: string): string {
   return createHash("sha256").update(`${request.method} ${request.url}\n${id}`).digest("base64url");
 }
 
+/** zod validates and JSON.stringify encodes: fastify's own compilers are not even loaded. (Its types know of those alone.) */
+const compilersFactory = {
+  buildValidator: () => compileValidator as never,
+  buildSerializer: () => () => (answer: unknown) => JSON.stringify(answer),
+};
+
 /** W2. */
-function validatorOf(schema: z.ZodType, part: string): (data: unknown) => { value: unknown } | { error: Error } {
+function compileValidator(about: Readonly<{ schema: unknown; httpPart?: string }>): (data: unknown) => { value: unknown } | { error: Error } {
+  const schema = about.schema as z.ZodType;
+  const part = about.httpPart ?? "request";
   return (data) => {
     const parsed = schema.safeParse(data ?? {});
     if (parsed.success) return { value: parsed.data };

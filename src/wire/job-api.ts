@@ -1,6 +1,6 @@
 /** What people and programs ask of the job, and are answered. */
 
-import { z } from "zod";
+import * as z from "zod";
 import { list, loss, text, whole } from "./scalars.js";
 
 const because = text(1_024).describe("said in the history");

@@ -6,7 +6,7 @@
  */
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { z } from "zod";
+import * as z from "zod";
 import type { WorldView } from "../job/world-view.js";
 import type { StoreInspection } from "../store/journal-messages.js";
 import type { CallOptions, MasterCalls, RuntimeState } from "./master-calls.js";

@@ -5,7 +5,7 @@
  */
 
 import type { FastifyInstance } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { errorBody } from "./http-error.js";
 import { type Route, route } from "./route.js";
 

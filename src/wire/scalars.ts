@@ -1,6 +1,6 @@
 /** The types that several requests and answers share. */
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** Text of at most `most` characters. */
 export const text = (most: number): z.ZodString => z.string().max(most);
