@@ -59,7 +59,7 @@ function receive(state: JobAutoScalerState, message: JobAutoScalerMessage, ctx: 
   const { scaling } = state;
   switch (message.type) {
     case "begin-scaling":
-      if (scaling.spec) return resume(state, message.nodes.flatMap(({ node, isEnded }) => (isEnded ? [node] : [])), ctx);
+      if (scaling.spec && !scaling.isEnding) return resume(state, message.nodes.flatMap(({ node, isEnded }) => (isEnded ? [node] : [])), ctx);
       ctx.emit({ type: "scaling-begun", spec: message.spec });
       return carryOut(state, decideBeginning(scaling, message.spec), ctx);
     case "end-scaling":
@@ -103,7 +103,8 @@ function apply(state: JobAutoScalerState, event: JobAutoScalerEvent): void {
   const { scaling } = state;
   switch (event.type) {
     case "scaling-begun":
-      scaling.spec = event.spec;
+      Object.assign(scaling, { spec: event.spec, isEnding: false });
+      for (const node of scaling.nodes.values()) node.isEnded = true; // Of an attempt that is over.
       return;
     case "scale-decided":
       state.planCount += 1;
@@ -138,7 +139,6 @@ function tellPlan({ scaling }: JobAutoScalerState, { plan, decision }: Plan, ctx
 }
 
 function resume(state: JobAutoScalerState, ended: readonly string[], ctx: Context): void {
-  if (state.scaling.isEnding) return;
   for (const plan of state.plans) tellPlan(state, plan, ctx); // Z2
   carryOut(state, decideClearing(state.scaling, ended), ctx);
 }

@@ -134,7 +134,7 @@ function receiveRare(state: JobManagerState, ledger: Ledger, message: Rare, ctx:
   switch (message.type) {
     case "start-nodes":
       if (state.job.spec) tellOrchestrator(state, ctx); // It has come back and may have missed what it was told.
-      beginJob(ledger, message.spec);
+      beginJob(ledger, message.spec, message.attempt);
       return armHeartbeats(state, ctx);
     case "stop-nodes":
       tellOrchestrator(state, ctx);
@@ -304,6 +304,9 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
   switch (event.type) {
     case "job-begun":
       return ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: event.spec, nodes: [] });
+    case "job-begun-again":
+      ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: event.spec, nodes: [] });
+      return returnShards(job, event.because, ctx);
     case "agent-registered": {
       const { node, agentId, facts } = event;
       if (job.nodes.get(node)?.state === "checking") ctx.tell(diagnosisMaster, { type: "judge-facts", node, agentId, facts });
@@ -328,7 +331,7 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
       volatile.haveNodesChanged ||= event.type === "round-sealed";
       return;
     case "job-over":
-      return ctx.tell(masterOrchestrator, { type: "report-end", reason: event.reason });
+      return ctx.tell(masterOrchestrator, { type: "report-end", reason: event.reason, attempt: job.attempt });
     case "nodes-stopping":
       return ctx.tell(jobAutoScaler, { type: "end-scaling" });
     case "nodes-gone":
@@ -342,6 +345,13 @@ function announceEnd(event: JobEvent & { type: "node-ended" }, ctx: Context): vo
   const { node, because, replacement } = event;
   ctx.tell(taskManager, { type: "return-shards", node, worker: null, because });
   if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node, ...replacement });
+}
+
+/** What the nodes of an earlier attempt held. */
+function returnShards(job: JobRecord, because: string, ctx: Context): void {
+  for (const { id, state } of job.nodes.values()) {
+    if (!isLive(state)) ctx.tell(taskManager, { type: "return-shards", node: id, worker: null, because });
+  }
 }
 
 function restartAgent(node: string, id: string, because: string, ctx: Context): void {
@@ -388,6 +398,7 @@ function resumeWork(state: JobManagerState, ctx: Context): void {
   askPlacements(ctx);
   if (job.stop) return ctx.tell(jobAutoScaler, { type: "end-scaling" });
   if (job.spec) ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: job.spec, nodes: scalingNodesOf(job) });
+  if (job.attempt > 0) returnShards(job, "the master was restarted", ctx);
   for (const { id, state: nodeState, agentId, facts, replacement } of job.nodes.values()) {
     if (nodeState === "checking" && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts });
     if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node: id, ...replacement });
@@ -395,8 +406,8 @@ function resumeWork(state: JobManagerState, ctx: Context): void {
 }
 
 function tellOrchestrator(state: JobManagerState, ctx: Context): void {
-  const { end, isGone } = state.job;
-  if (end) ctx.tell(masterOrchestrator, { type: "report-end", reason: end });
+  const { end, isGone, attempt } = state.job;
+  if (end) ctx.tell(masterOrchestrator, { type: "report-end", reason: end, attempt });
   else tellPhase(state, ctx);
   if (isGone) ctx.tell(masterOrchestrator, { type: "nodes-gone" });
 }

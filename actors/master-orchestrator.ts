@@ -9,6 +9,7 @@
  * - Q3  What the stage calls for is said again after a restart of this actor, of the master, or of a component (`pursue`); whoever hears it
  *       twice does it once.
  * - Q4  An end is announced only when no process of the job is left on any host.
+ * - Q5  A job that is taken up again is another attempt; what is still told of the one before changes nothing.
  */
 
 import type { Finding } from "../src/job/finding.js";
@@ -26,11 +27,14 @@ export type MasterOrchestratorEvent =
   | Readonly<{ type: "stage-changed"; from: Stage; to: Stage; because: string; atMs: number }>
   | Readonly<{ type: "end-decided"; reason: EndReason; isKill: boolean; because: string }>
   | Readonly<{ type: "kill-asked"; because: string }>
+  | Readonly<{ type: "job-taken-up"; attempt: number; because: string }>
   | Readonly<{ type: "finding-noted"; finding: Finding; because: string }>
   | Readonly<{ type: "child-restarted"; child: string; because: string; restarts: number }>;
 
 type Durable = {
   stage: Stage;
+  /** How often the job was taken up after an end. */
+  attempt: number;
   reason: EndReason | null;
   isKill: boolean;
   createdAtMs: number | null;
@@ -61,6 +65,7 @@ export const masterOrchestrator = defineActor<
   module: import.meta.url,
   init: (options) => stateOf(options, {
     stage: "created",
+    attempt: 0,
     reason: null,
     isKill: false,
     createdAtMs: null,
@@ -95,7 +100,7 @@ function receive(state: MasterOrchestratorState, message: MasterOrchestratorMess
     case "report-phase":
       return change(state, causeOfPhase(message.phase), message.because, ctx);
     case "report-end":
-      return decideEnd(state, message.reason, false, ctx);
+      return message.attempt === state.job.attempt ? decideEnd(state, message.reason, false, ctx) : undefined; // Q5
     case "nodes-gone":
       return closeHosts(state, ctx);
     case "hosts-closed":
@@ -111,6 +116,8 @@ function receive(state: MasterOrchestratorState, message: MasterOrchestratorMess
       return pursue(state, ctx);
     case "get-job":
       return ctx.reply(viewOf(state));
+    case "take-up-job":
+      return takeUp(state, ctx);
     case "stop-job":
     case "pause-job":
     case "resume-job":
@@ -158,6 +165,9 @@ function apply(job: Durable, event: MasterOrchestratorEvent): void {
     case "kill-asked":
       job.isKill = true;
       return;
+    case "job-taken-up":
+      Object.assign(job, { attempt: event.attempt, reason: null, isKill: false, endedAtMs: null });
+      return;
     case "child-restarted":
       job.restarts += 1;
       return;
@@ -177,6 +187,19 @@ function noteAddress(state: MasterOrchestratorState, address: Readonly<{ host: s
   state.volatile.address = address;
   change(state, "hosts-opened", `the master serves at ${address.host}:${address.port}`, ctx);
   pursue(state, ctx);
+}
+
+/** Q5. */
+function takeUp(state: MasterOrchestratorState, ctx: Context): void {
+  const { stage, attempt } = state.job;
+  if (nextStage(stage, "taken-up") === null) {
+    return ctx.reply({ ok: false, code: "NOT_ENDED", message: `The job is ${stage}: there is nothing to take up.` });
+  }
+  const because = `a person takes up the job, which ${stage === "failed" ? "failed" : "was stopped"}`;
+  ctx.emit({ type: "job-taken-up", attempt: attempt + 1, because });
+  change(state, "taken-up", because, ctx);
+  askAddress(ctx);
+  ctx.reply({ ok: true });
 }
 
 /** Q1. What is not an edge changes nothing. */
@@ -205,7 +228,7 @@ function pursue(state: MasterOrchestratorState, ctx: Context): void {
   const { spec, jobDir, tokenPath } = options;
   const masterAddress = `${volatile.address.host}:${volatile.address.port}`;
   ctx.tell(scheduler, { type: "open-hosts", spec, masterAddress, tokenPath, jobDir });
-  ctx.tell(jobManager, { type: "start-nodes", spec });
+  ctx.tell(jobManager, { type: "start-nodes", spec, attempt: job.attempt });
   ctx.tell(jobManager, job.stage === "paused" ? { type: "pause-nodes", because: "the job is paused" } : { type: "resume-nodes" });
 }
 

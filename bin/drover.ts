@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** drover: parses the command line, calls what it names, and ends with its exit code. Nothing is decided here. */
 
+import chalk from "chalk";
 import { Command, CommanderError } from "commander";
 import { BoundaryError } from "../src/base/errors.js";
 import { addRunFlags } from "./run-flags.js";
@@ -97,6 +98,7 @@ function report(thrown: unknown): number {
   return code === "USAGE" || code === "BAD_JOB_SPEC" ? usageCode : 1;
 }
 
+if (process.env["NO_COLOR"]) chalk.level = 0;
 let code = 0;
 try {
   await createProgram((given) => (code = given)).parseAsync();

@@ -54,6 +54,15 @@ export class Follower {
     this.#client = new JobClient(dir, { patienceMs: 1_000 });
   }
 
+  /** Shows nothing of what has been. @throws BoundaryError STATE_DAMAGED and its like where that cannot even be read */
+  skipPast(): void {
+    this.#tail.read(true);
+    if (!existsSync(jobFiles(this.#dir).state)) return;
+    this.#reader = new JournalReader(jobFiles(this.#dir).state);
+    this.#reader.check();
+    this.#lastCommitSeq = this.#reader.headCommitSeq();
+  }
+
   /** Until the job has ended. @throws BoundaryError JOB_DOWN when neither master nor watchdog is left */
   async toTheEnd(): Promise<Followed> {
     const interrupt = (): void => this.#interrupt();

@@ -5,7 +5,7 @@
  * used (said on stderr; the watchdog does not try again), anything else: start me again.
  */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { pino } from "pino";
 import { openJob } from "../embed/start-job.js";
 import { BoundaryError } from "../src/base/errors.js";
@@ -28,8 +28,10 @@ async function main(jobDir: string): Promise<number> {
   const job = await openJob(spec, jobDir, {
     port: before ? Number(before.address.split(":").at(-1)) : 0,
     restarts,
+    isTakenUp: existsSync(files.takeUp),
     log: ({ level, actor, text, fields }) => logger[level]({ actor, ...fields }, text),
   });
+  rmSync(files.takeUp, { force: true });
   const record: MasterRecord = { ...ownIdentity(), address: job.address, startedAtMs: Date.now(), restarts };
   writeJson(files.master, record);
   logger.info({ address: job.address, restarts, startedInMs: Math.round(performance.now()) }, "serving");

@@ -31,6 +31,8 @@ export type StartJobOptions = Readonly<{
   placement?: Placement;
   /** How often this master was started before, for its status. Default 0. */
   restarts?: number;
+  /** Begin again what failed or was stopped: events, rounds and what was done of datasets go on. Default: an ended job stays so. */
+  isTakenUp?: boolean;
 }>;
 
 /** A job that runs. */
@@ -72,6 +74,7 @@ export async function openJob(spec: JobSpec, jobDir: string, options: StartJobOp
     await system.spawn({ id: "root-guardian", definition });
     await system.supervise(componentTree({ spec, jobDir, host, port, restarts, placement }));
     const address = await system.ask(masterService, { type: "get-address" });
+    if (options.isTakenUp === true) await system.ask(masterOrchestrator, { type: "take-up-job" }); // A refusal: it has not ended.
     return new RunningJob(spec, jobDir, system, `${address.host}:${address.port}`);
   } catch (thrown) {
     await system.close();

@@ -15,7 +15,8 @@ export type StaleAgent = Readonly<{ ok: false; code: "STALE_AGENT" | "UNKNOWN_NO
 
 export type JobManagerMessage =
   // From the Master Orchestrator.
-  | Tell<"start-nodes", { spec: JobSpec }>
+  /** `attempt`: 0, and one more each time that an ended job was taken up again. */
+  | Tell<"start-nodes", { spec: JobSpec; attempt: number }>
   | Tell<"stop-nodes", { because: string; graceMs: number }>
   | Tell<"pause-nodes", { because: string }>
   | Tell<"resume-nodes">

@@ -18,7 +18,7 @@ export type MasterOrchestratorMessage =
   /** From the Job Manager: the job's nodes have passed into this state of affairs. */
   | Tell<"report-phase", { phase: "precheck" | "rendezvous" | "running" | "recovering" | "scaling"; because: string }>
   /** From the Job Manager: it came to an end on its own. The Orchestrator decides. */
-  | Tell<"report-end", { reason: EndReason }>
+  | Tell<"report-end", { reason: EndReason; attempt: number }>
   /** From the Job Manager: every node is stopped and gone. */
   | Tell<"nodes-gone">
   /** From the Diagnosis Master. */
@@ -27,6 +27,8 @@ export type MasterOrchestratorMessage =
   | Ask<"stop-job", { because: string; isKill: boolean }, { ok: true }>
   | Ask<"pause-job", { because: string }, { ok: true } | { ok: false; code: "NOT_RUNNING"; message: string }>
   | Ask<"resume-job", object, { ok: true } | { ok: false; code: "NOT_PAUSED"; message: string }>
+  /** From the process of the master, once it is up: a person takes up a job that failed or was stopped. */
+  | Ask<"take-up-job", object, { ok: true } | { ok: false; code: "NOT_ENDED"; message: string }>
   | Ask<"get-job", object, JobView>
   /** From the runtime: a component was restarted, for the record. */
   | Tell<"child-restarted", { child: string; why: string; restarts: number }>

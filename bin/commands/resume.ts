@@ -1,11 +1,11 @@
-/** drover resume: takes up a job whose master is gone, goes on after a pause, or begins an ended job anew from its script's checkpoints. */
+/** drover resume: takes up a job whose master is gone, goes on after a pause, or begins an ended job again from its script's checkpoints. */
 
-import { mkdirSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { BoundaryError } from "../../src/base/errors.js";
 import { jobFiles, writeJson } from "../../src/launch/job-folder.js";
 import { spawnWatchedMaster } from "../../src/launch/watchdog.js";
 import { JobClient } from "../../src/wire/client.js";
-import { findJob, finalOf, makeRoom, specOf, statusOf } from "../jobs.js";
+import { findJob, finalOf, statusOf } from "../jobs.js";
 import { screenOf } from "../run-options.js";
 import { follow } from "./run.js";
 
@@ -17,18 +17,21 @@ export async function resume(name: string | undefined, options: Readonly<{ json?
       throw new BoundaryError("JOB_RUNS", `${job.name} is ${stage}`, { hint: `drover logs ${job.name} -f follows it.` });
     }
     await new JobClient(job.dir).resume();
-  } else {
-    if (finalOf(job.dir)?.job.stage === "succeeded") {
-      throw new BoundaryError("JOB_ENDED", `${job.name} has succeeded`, { hint: "There is nothing left to do; drover run begins another." });
-    }
-    const spec = specOf(job.dir);
-    if (job.state === "ended") {
-      const dir = makeRoom(job.name);
-      mkdirSync(dir, { recursive: true, mode: 0o700 });
-      writeJson(jobFiles(dir).spec, spec);
-    }
-    spawnWatchedMaster(job.dir);
+  } else if (finalOf(job.dir)?.job.stage === "succeeded") {
+    throw new BoundaryError("JOB_ENDED", `${job.name} has succeeded`, { hint: "There is nothing left to do; drover run begins another." });
   }
   const screen = screenOf(null, null, null);
-  return follow(job.dir, { isDetached: options.detach === true, isJson: options.json === true, screen, notes: [] });
+  const begin = (): void => {
+    if (job.state !== "live") takeUp(job.dir);
+  };
+  return follow(job.dir, { isDetached: options.detach === true, isJson: options.json === true, screen, notes: [] }, begin);
+}
+
+function takeUp(dir: string): void {
+  const files = jobFiles(dir);
+  if (existsSync(files.final)) {
+    writeJson(files.takeUp, { atMs: Date.now() });
+    rmSync(files.final, { force: true });
+  }
+  spawnWatchedMaster(dir);
 }

@@ -27,15 +27,20 @@ export async function run(script: string, args: readonly string[], options: Read
   return follow(dir, request);
 }
 
-/** Follows a job that was begun, in the way that the flags ask for. */
+/** Follows a job that was begun, in the way that the flags ask for; with `resume`, from where it is resumed by that call. */
 export async function follow(
   dir: string,
   request: Readonly<{ isDetached: boolean; isJson: boolean; screen: ScreenChoice; notes: readonly string[] }>,
+  resume?: () => void,
 ): Promise<number> {
   const spec = specOf(dir);
   const screen = createScreen(request.isJson);
   for (const note of request.notes) screen.say(note);
   const follower = new Follower(spec, dir, screen, request.screen);
+  if (resume) {
+    follower.skipPast();
+    resume();
+  }
   if (request.isDetached) {
     screen.record("detached", { job: spec.name, dir });
     screen.say(`${spec.name} goes on by itself; drover logs ${spec.name} -f and drover status ${spec.name} show it.`);

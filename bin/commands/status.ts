@@ -1,5 +1,6 @@
 /** drover ps and drover status. */
 
+import chalk from "chalk";
 import Table from "cli-table3";
 import { listZygotes } from "../../src/launch/zygote.js";
 import type { JobStatus } from "../../src/wire/job-status.js";
@@ -9,11 +10,11 @@ import { clockOf, liveBlock } from "../live-block.js";
 
 const bare = {
   chars: { top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "", left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  " },
-  style: { "padding-left": 0, "padding-right": 0, head: ["bold"] },
+  style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
 };
 
 export function printTable(head: string[], rows: readonly (readonly (string | number | null)[])[]): void {
-  const table = new Table({ head, ...bare });
+  const table = new Table({ head: head.map((name) => chalk.bold(name)), ...bare });
   for (const row of rows) table.push(row.map((cell) => cell ?? "-"));
   process.stdout.write(`${table.toString()}\n`);
 }

@@ -41,7 +41,7 @@ function applyToJob(job: JobRecord, event: OfJob, touched: Set<string>): void {
       job.groups.set(trainers, openGroup(trainers, event.atMs));
       return;
     case "job-begun-again":
-      return beginAgain(job, event);
+      return beginAgain(job, event, touched);
     case "nodes-paused":
       job.mode = "paused";
       for (const group of job.groups.values()) pauseGroup(group);
@@ -155,12 +155,12 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
   }
 }
 
-function beginAgain(job: JobRecord, event: Extract<JobEvent, { type: "job-begun-again" }>): void {
+function beginAgain(job: JobRecord, event: Extract<JobEvent, { type: "job-begun-again" }>, touched: Set<string>): void {
   const { spec, attempt, atMs } = event;
   Object.assign(job, { spec, attempt, mode: "active", end: null, stop: null, isGone: false, probes: [], unfit: null });
   job.budget = openBudget(spec.budget);
   job.goodput = openGoodput(atMs);
-  for (const node of job.nodes.values()) retire(job, node);
+  for (const node of job.nodes.values()) retire(job, node, touched);
   job.groups.clear();
   job.groups.set(trainers, { ...openGroup(trainers, atMs), round: job.rounds });
 }

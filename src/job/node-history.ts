@@ -106,11 +106,12 @@ function bury(job: JobRecord, node: NodeRecord): void {
 }
 
 /** A node of an attempt that is over: nothing of it is left, and nothing takes its place. */
-export function retire(job: JobRecord, node: NodeRecord): void {
+export function retire(job: JobRecord, node: NodeRecord, touched: Set<string>): void {
   const isNew = !job.ended.includes(node.id);
   move(node, "removed");
   setAgent(job, node, false);
   node.replacement = null;
+  touch(job, node, touched);
   if (isNew) bury(job, node);
 }
 

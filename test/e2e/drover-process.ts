@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { expect } from "chai";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 export const droverPath = join(root, "dist/bin/drover.js");
@@ -26,6 +27,7 @@ export type StatusJson = {
   ranks: { rank: number; localRank: number; node: string; pid: number | null; incarnation: number; state: string; step: number | null }[];
   restarts: number;
   relaunches: number;
+  step: number | null;
   goodput: number | null;
 };
 
@@ -110,6 +112,20 @@ export class DroverHome {
         pid: Number(pid),
         world: Number(world),
       }));
+  }
+
+  /** What rank 0 did is every step once, but for the one that its checkpoint had not reached when its world was taken down. */
+  expectWhole(steps: number): void {
+    let last = -1;
+    let isFirst = true;
+    for (const { step } of this.steps(0)) {
+      if (step === "start") isFirst = true;
+      else {
+        expect(step, `after step ${last}`).to.be.oneOf(isFirst ? [last, last + 1] : [last + 1]);
+        [last, isFirst] = [step, false];
+      }
+    }
+    expect(last).to.equal(steps - 1);
   }
 
   /** Processes of this home that still live, as `pid command`. */

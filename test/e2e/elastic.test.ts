@@ -43,19 +43,6 @@ describe("an elastic job", function () {
   const killNode = (node: string): void => {
     for (const pid of processesOf(node)) process.kill(pid, "SIGKILL");
   };
-  /** What rank 0 did is every step once, but for the one that its checkpoint had not reached when its world was taken down. */
-  const isWhole = (steps: number): void => {
-    let last = -1;
-    let isFirst = true;
-    for (const { step } of home.steps(0)) {
-      if (step === "start") isFirst = true;
-      else {
-        expect(step, `after step ${last}`).to.be.oneOf(isFirst ? [last, last + 1] : [last + 1]);
-        [last, isFirst] = [step, false];
-      }
-    }
-    expect(last).to.equal(steps - 1);
-  };
   const isClean = (): Promise<true> =>
     waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 15_000);
   const runningNodes = (status: StatusJson): string[] => status.nodes.filter((node) => node.state === "running").map((node) => node.id);
@@ -77,7 +64,7 @@ describe("an elastic job", function () {
     await trainsAt(1, 1);
     const end = await finished;
     expect(end.code, end.stderr + end.stdout).to.equal(0);
-    isWhole(steps);
+    home.expectWhole(steps);
     expect((await home.status("j")).restarts, "restarts charged").to.equal(0);
     const because = await decisions();
     expect(because[0]).to.equal("the job begins with 3 worker");

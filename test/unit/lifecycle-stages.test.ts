@@ -32,9 +32,10 @@ describe("the stages of a job", () => {
     for (const stage of stages) expect([...from(stage)].some(isFinal), stage).to.equal(true);
   });
 
-  it("end only by way of stopping, and leave an end for nothing (L2)", () => {
-    for (const [from, , to] of stageEdges) {
-      expect(isFinal(from), `${from} → ${to}`).to.equal(false);
+  it("end only by way of stopping, and leave an end only where a person takes the job up again (L2)", () => {
+    for (const [from, cause, to] of stageEdges) {
+      expect(isFinal(from), `${from} → ${to}`).to.equal(cause === "taken-up");
+      expect(from).not.to.equal("succeeded");
       if (isFinal(to)) expect(from).to.equal("stopping");
       if (to === "stopping") expect(from).not.to.equal("stopping");
     }
@@ -46,6 +47,7 @@ describe("the stages of a job", () => {
       expect(nextStage("stopping", cause)).to.equal(null);
       expect(nextStage("succeeded", cause)).to.equal(null);
     }
+    expect(nextStage("succeeded", "taken-up")).to.equal(null);
     expect(nextStage("paused", "world-failed")).to.equal(null);
     expect(nextStage("running", "world-running")).to.equal(null);
   });

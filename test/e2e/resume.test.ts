@@ -1,0 +1,101 @@
+/** `drover resume`: after Ctrl-C, after `drover stop`, after a reboot; and where there is nothing to resume. */
+
+import { openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { DroverHome, ddpTrain, python, waitFor } from "./drover-process.js";
+
+describe("drover resume", function () {
+  this.timeout(90_000);
+  let home: DroverHome;
+
+  beforeEach(() => {
+    home = new DroverHome();
+  });
+  afterEach(() => home.close());
+
+  const lastStep = (): number => {
+    const last = home.steps(0).at(-1);
+    return typeof last?.step === "number" ? last.step : -1;
+  };
+  const hasStep = (step: number): Promise<true> => waitFor(`step ${step}`, () => (lastStep() >= step ? true : undefined));
+  const isClean = (): Promise<true> =>
+    waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 15_000);
+  /** As if the machine had lost its power. */
+  const killEverything = (): Promise<true> =>
+    waitFor(() => `everything to be dead: ${home.leftovers().join("; ")}`, () => {
+      const left = home.leftovers();
+      for (const line of left) process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
+      return left.length === 0 ? true : undefined;
+    });
+  const events = async (): Promise<{ commitSeq: number; type: string }[]> => {
+    const { stdout } = await home.call(["events", "j", "--json"]);
+    return stdout.trim().split("\n").map((line) => JSON.parse(line) as { commitSeq: number; type: string });
+  };
+
+  it("takes up a job after Ctrl-C, after drover stop and after a reboot, and goes on from its checkpoint", async () => {
+    const steps = 120;
+    const script = [ddpTrain, "--out", home.out, "--steps", String(steps), "--step-seconds", "0.05"];
+    const first = home.start(["run", "--name", "j", "--nproc-per-node", "2", "--keep-warm", "1m", "--max-restarts", "0", "--python", python, ...script]);
+    await hasStep(3);
+    first.child.kill("SIGINT");
+    expect((await first.finished).code).to.equal(130);
+    expect((await home.status("j")).stage).to.equal("stopped");
+    const before = await events();
+
+    const second = home.start(["resume", "j"]);
+    const stopped = lastStep();
+    await hasStep(stopped + 5);
+    const running = await home.until("j", "the job to run", (s) => s.stage === "running" && s.step !== null);
+    expect(running.reason).to.equal(null);
+    expect((await home.call(["stop", "j"])).stdout).to.include("j stopped");
+    const secondEnd = await second.finished;
+    expect(secondEnd.code, secondEnd.stderr).to.equal(1);
+    expect(secondEnd.stdout, "what was before is not shown again").to.not.include("step 0 ");
+    expect((await events()).slice(0, before.length), "events of before").to.deep.equal(before);
+
+    const third = home.start(["resume", "j"]);
+    const from = lastStep();
+    await hasStep(from + 5);
+    third.child.kill("SIGKILL");
+    await killEverything();
+    expect((await home.call(["ps"])).stdout).to.match(/j +down/);
+
+    const fourth = await home.call(["resume", "j"]);
+    expect(fourth.code, fourth.stderr + fourth.stdout).to.equal(0);
+    home.expectWhole(steps);
+    const all = await events();
+    expect(all.slice(0, before.length)).to.deep.equal(before);
+    expect(all.filter(({ type }) => type === "job-taken-up")).to.have.length(2);
+    expect((await home.call(["stop", "--warm"])).code).to.equal(0);
+    await isClean();
+
+    const refused = await home.call(["resume", "j"]);
+    expect(refused.code).to.equal(1);
+    expect(refused.stderr).to.include("j has succeeded. There is nothing left to do");
+  });
+
+  it("refuses a damaged state with the documented error, and a job that runs", async () => {
+    const script = join(home.path, "wait.py");
+    writeFileSync(script, "import time\ntime.sleep(600)\n");
+    const run = home.start(["run", "--name", "j", "--no-warm", "--python", python, script]);
+    await home.until("j", "the job to run", (s) => s.stage === "running");
+    const live = await home.call(["resume", "j"]);
+    expect([live.code, live.stderr]).to.deep.equal([1, "drover: j is running. drover logs j -f follows it.\n"]);
+    run.child.kill("SIGKILL");
+    await killEverything();
+
+    const dir = join(home.path, "jobs/j");
+    for (const name of readdirSync(dir).filter((file) => file.startsWith("state.db"))) {
+      const file = openSync(join(dir, name), "r+");
+      for (let at = 4_096; at < 40_960; at += 512) writeSync(file, "not what was written", at);
+    }
+    const damaged = await home.call(["resume", "j", "--json"]);
+    expect(damaged.code, damaged.stderr).to.equal(1);
+    const { error } = JSON.parse(damaged.stdout) as { error: { code: string; message: string; hint: string } };
+    expect(error.code).to.equal("STATE_DAMAGED");
+    expect(error.hint).to.include("sqlite3 FILE .recover");
+    await isClean();
+    expect((await home.call(["stop", "j"])).stdout).to.include("j was down");
+  });
+});
