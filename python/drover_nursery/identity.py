@@ -12,6 +12,9 @@ with open(os.path.join(os.path.dirname(__file__), "identity.json"), encoding="ut
     _LISTS = json.load(_file)
 
 PER_RANK = frozenset(_LISTS["perRank"])
+ROOM_NAME = _LISTS["room"]["name"]
+ROOM_BYTES = _LISTS["room"]["bytes"]
+"""A variable that exists to be written over, and its length (process_title.py). The agent starts a zygote with it."""
 
 
 def is_listed(name):

@@ -9,10 +9,8 @@ nothing is written.
 import ctypes
 import os
 
+from drover_nursery.identity import ROOM_BYTES, ROOM_NAME
 from drover_nursery.process_table import stat_fields
-
-ROOM_NAME = "DROVER_PROC_ROOM"
-ROOM_BYTES = 2048
 
 
 def set_command_line(arguments):

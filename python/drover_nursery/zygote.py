@@ -19,6 +19,7 @@ import sys
 import time
 
 from drover_nursery import VERSION, process_table, process_title
+from drover_nursery.identity import ROOM_BYTES, ROOM_NAME
 from drover_nursery.loop import Become, Loop
 from drover_nursery.nursery import Nursery
 from drover_nursery.preload import Preload
@@ -44,7 +45,7 @@ class Zygote:
     def run(self):
         self._make_room()
         self._loaded_with = dict(os.environ)
-        self._loaded_with.pop(process_title.ROOM_NAME, None)
+        self._loaded_with.pop(ROOM_NAME, None)
         process_title.set_command_line([sys.executable, "drover_nursery", "zygote", self._options["socket"]])
         os.environ.setdefault(_NVML_CHECK, "1")  # 1
         self._claim = self._claimed()
@@ -70,17 +71,17 @@ class Zygote:
         return claimed(self._options["socket"])
 
     def _make_room(self):
-        """Starts the same command again with room for what /proc shows (see process_title.py)."""
-        if process_title.ROOM_NAME in os.environ:
+        """Starts the same command again with room for what /proc shows (process_title.py), unless it was given."""
+        if ROOM_NAME in os.environ:
             return
         with open("/proc/self/cmdline", "rb") as file:
             command = file.read().split(b"\0")[:-1]
-        room = {process_title.ROOM_NAME: "-" * process_title.ROOM_BYTES}
-        os.execve(sys.executable, [*command, "--room", " " * process_title.ROOM_BYTES], {**os.environ, **room})
+        room = {ROOM_NAME: "-" * ROOM_BYTES}
+        os.execve(sys.executable, [*command, "--room", " " * ROOM_BYTES], {**os.environ, **room})
 
     def _set_by_modules(self):
         """Variables that modules added to the environment while they were imported, as they would in a new process."""
-        ours = {*self._loaded_with, process_title.ROOM_NAME, _NVML_CHECK}
+        ours = {*self._loaded_with, ROOM_NAME, _NVML_CHECK}
         return {name: value for name, value in os.environ.items() if name not in ours}
 
     def _begin_again(self):
@@ -88,12 +89,12 @@ class Zygote:
         avoid = [*self._preload.avoid, *self._preload.unshareable]
         sys.stderr.write("zygote: begins again without %s\n" % ", ".join(self._preload.unshareable))
         sys.stderr.flush()
-        spaces = " " * process_title.ROOM_BYTES
+        spaces = " " * ROOM_BYTES
         options = {**self._options, "avoid": ",".join(avoid), "claim": self._claim.hand_on(), "room": spaces}
         flags = ["-u"] if sys.stdout.write_through else []
         main = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
         arguments = [part for name in options for part in ("--" + name, options[name])]
-        room = {process_title.ROOM_NAME: "-" * process_title.ROOM_BYTES}
+        room = {ROOM_NAME: "-" * ROOM_BYTES}
         os.execve(sys.executable, [sys.executable, *flags, main, "zygote", *arguments], {**self._loaded_with, **room})
 
     # Requests

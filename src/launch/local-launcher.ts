@@ -14,8 +14,9 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { builtModule } from "../base/built-file.js";
+import type { JobSpec } from "../job/job-spec.js";
 import type { HostRecord } from "../job/scale-plan.js";
-import { nodesIn } from "./job-folder.js";
+import { jobFiles, nodesIn, readJson } from "./job-folder.js";
 import { jobTag, nodeTag } from "./job-tag.js";
 import type { AgentEnd, AgentHandle, AgentSpec, Launcher } from "./launcher.js";
 import { machineResources } from "./machine.js";
@@ -62,7 +63,7 @@ export class LocalLauncher implements Launcher {
         cwd: "/",
         detached: true,
         stdio: ["ignore", log, log],
-        env: { ...process.env, DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) },
+        env: { ...environmentOf(spec.jobDir), DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) },
       });
     } finally {
       closeSync(log);
@@ -137,6 +138,11 @@ export class LocalLauncher implements Launcher {
 
 function argumentsOf({ jobDir, node, role, masterAddress, tokenPath }: AgentSpec): string[] {
   return [jobDir, node, role, masterAddress, tokenPath];
+}
+
+/** That of the command which began the job: the master may have been started from elsewhere. */
+function environmentOf(jobDir: string): NodeJS.ProcessEnv {
+  return (readJson(jobFiles(jobDir).spec) as JobSpec | null)?.env ?? process.env;
 }
 
 function keyOf({ pid, startTime }: ProcessIdentity): string {

@@ -15,7 +15,7 @@ import type { JobSpec, RoleSpec } from "../job/job-spec.js";
 import { warmDir } from "./job-folder.js";
 import { startListening } from "./listening-child.js";
 import { LineSocket } from "./line-socket.js";
-import { identityLists, nurseryMain, nurseryStamp } from "./python-package.js";
+import { identityLists, nurseryMain, nurseryStamp, roomForTitle } from "./python-package.js";
 import { type Environment, sharedEnvironment } from "./shared-environment.js";
 import { socketPathFor } from "./socket-path.js";
 
@@ -90,7 +90,8 @@ async function startZygote(wish: ZygoteWish, path: string): Promise<void> {
   const wants = wish.script === null ? ["--preload", "torch"] : ["--script", wish.script];
   const options = ["--socket", path, "--keep-warm", String(wish.keepMs / 1_000), ...wants, "--hints", hintsPath(wish)];
   const log = logPath(wish);
-  await startListening(wish.python, ["-u", nurseryMain, "zygote", ...options], wish.env, log); // Z1, Z3
+  const { args, env } = roomForTitle();
+  await startListening(wish.python, ["-u", nurseryMain, "zygote", ...options, ...args], { ...wish.env, ...env }, log); // Z1, Z3
 }
 
 /** A zygote as `drover ps` shows it. `torch` is null while it is loading, and where there is none. */

@@ -137,6 +137,11 @@ export class ActorSystem implements SupervisorSystem {
     if (this.#threads.all().length > 0) this.#threads.keepSpare();
   }
 
+  /** Has threads ready for the actors of a tree that will be supervised later: their start is then a matter of milliseconds. */
+  prepare(spec: SupervisorSpec): void {
+    this.#threads.prepare([...new Supervisor(spec, this, () => undefined).actors()].map(([actor]) => actor));
+  }
+
   /** Starts one actor under a supervisor of its own. */
   async spawn<Message extends Typed>(spec: ChildSpec): Promise<BoundRef<Message>> {
     await this.supervise({ id: `${spec.id}-supervisor`, strategy: "one-for-one", children: [spec] });

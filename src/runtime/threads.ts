@@ -3,7 +3,7 @@
  *
  * - T1  Every pair of hosts has a port of its own; messages never go by way of the main thread.
  * - T2  An actor's place is known to every host before any message can ask for it: until then messages to it are parked.
- * - T3  One spare thread is warm: joined to all others, with every known module loaded.
+ * - T3  One spare thread is warm: joined to all others, with every known module loaded. So is one for each actor that `prepare` was told of.
  * - T4  A thread that does not answer its probe is ended; its actors are lost to all hosts at once.
  */
 
@@ -38,6 +38,8 @@ export class Threads {
   readonly #shared: Thread[] = [];
   readonly #modules = new Set<string>();
   #spare: Thread | null = null;
+  /** Threads that wait for an actor of this module. */
+  readonly #prepared = new Map<string, Thread>();
   #lastIndex = 0;
   #nextShared = 0;
   #spareTimer: NodeJS.Timeout | null = null;
@@ -61,7 +63,7 @@ export class Threads {
     const { module, name } = spec.definition;
     this.#modules.add(module);
     const isShared = spec.placement === "shared";
-    const thread = isShared ? this.#sharedThread() : this.#ownThread(spec.heapMiB ?? this.#options.heapMiB);
+    const thread = isShared ? this.#sharedThread() : this.#ownThread(module, spec.heapMiB ?? this.#options.heapMiB);
     thread.actors.add(spec.id);
     this.#homes.set(spec.id, thread);
     const start: StartActor = { id: spec.id, module, name, options: spec.options, capacity: spec.mailboxCapacity ?? null };
@@ -111,6 +113,16 @@ export class Threads {
     await thread.end();
   }
 
+  /** Has a thread ready for each actor that is to have one of its own (T3). */
+  prepare(specs: readonly ChildSpec[]): void {
+    for (const { definition, placement, heapMiB } of specs) {
+      if (placement !== "thread" || this.#prepared.has(definition.module)) continue;
+      const thread = this.#open(heapMiB ?? this.#options.heapMiB);
+      this.#prepared.set(definition.module, thread);
+      thread.send((control) => control.warm([definition.module]));
+    }
+  }
+
   /** Has a spare thread ready soon (T3): what has just been started comes first, for making a thread takes this one milliseconds. */
   keepSpare(): void {
     if (this.#isClosed || this.#spare || this.#spareTimer) return;
@@ -123,7 +135,10 @@ export class Threads {
     this.#spareTimer.unref();
   }
 
-  #ownThread(heapMiB: number): Thread {
+  #ownThread(module: string, heapMiB: number): Thread {
+    const prepared = this.#prepared.get(module);
+    this.#prepared.delete(module);
+    if (prepared?.heapMiB === heapMiB) return prepared;
     const spare = this.#spare;
     if (!spare || spare.heapMiB !== heapMiB) return this.#open(heapMiB);
     this.#spare = null;
@@ -159,6 +174,7 @@ export class Threads {
   #gone(thread: Thread, reason: ExitReason): void {
     this.#threads.delete(thread.index);
     if (this.#spare === thread) this.#spare = null;
+    for (const [module, prepared] of this.#prepared) if (prepared === thread) this.#prepared.delete(module);
     const shared = this.#shared.indexOf(thread);
     if (shared >= 0) this.#shared.splice(shared, 1);
     for (const actor of thread.actors) this.#homes.delete(actor);

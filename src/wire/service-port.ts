@@ -17,6 +17,10 @@ import type { ServiceApp } from "./service-app.js";
 import { tokenIn } from "./token.js";
 import { defaultLimits, type WireLimits } from "./wire-limits.js";
 
+/** The routes and what they need: loaded as soon as this module is, waited for by who needs them (P3). */
+const app = import("./service-app.js");
+app.catch(() => undefined); // Who waits for it says what is wrong.
+
 export type ServiceOptions = Readonly<{
   /** Where to listen; 127.0.0.1 unless the user says otherwise. */
   host: string;
@@ -89,7 +93,7 @@ class ServicePort implements ActorPort<ServiceCommand> {
   }
 
   async #load(token: string): Promise<void> {
-    const { openServiceApp } = await import("./service-app.js");
+    const { openServiceApp } = await app;
     const { statePath, restarts } = this.#options;
     this.#app = await openServiceApp({
       door: this.#door,
