@@ -98,11 +98,21 @@ function report(thrown: unknown): number {
   return code === "USAGE" || code === "BAD_JOB_SPEC" ? usageCode : 1;
 }
 
+/** Resolves when a slow reader has all of it: what is still under way when a process exits is lost. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write("", () => resolve()));
+}
+
 if (process.env["NO_COLOR"]) chalk.level = 0;
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0); // As in `drover events | head`.
+  throw error;
+});
 let code = 0;
 try {
   await createProgram((given) => (code = given)).parseAsync();
 } catch (thrown) {
   code = report(thrown);
 }
+await Promise.all([written(process.stdout), written(process.stderr)]);
 process.exit(code);

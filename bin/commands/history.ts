@@ -1,5 +1,6 @@
 /** drover logs and drover events: what the ranks printed, and what was decided and why. */
 
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import chalk from "chalk";
 import { jobFiles } from "../../src/launch/job-folder.js";
@@ -44,6 +45,7 @@ export async function events(name: string | undefined, options: EventOptions): P
       const isOver = options.follow !== true || stateOf(job.dir) !== "live";
       const page = reader.read({ order: "oldest-first", afterCommitSeq: last, ...filter });
       page.forEach(print);
+      if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
       last = page.at(-1)?.commitSeq ?? last;
       if (page.length > 0) continue;
       if (isOver) return 0;

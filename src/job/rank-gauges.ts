@@ -3,7 +3,11 @@
 import type { RankProgress } from "./rank-report.js";
 import type { Gauges, RankGauge } from "./world-view.js";
 
-type Kept = RankGauge & Readonly<{ round: number; samples: number | null; atMs: number }>;
+/** `since`: what the newest rate is measured from. */
+type Kept = RankGauge & Readonly<{ round: number; samples: number | null; since: Readonly<{ samples: number; atMs: number }> | null }>;
+
+/** A rate over less than this says more of the messages' way than of the rank. */
+const rateMsMin = 150;
 
 export class RankGauges implements Gauges {
   readonly #heardAtMs = new Map<string, number>();
@@ -29,11 +33,9 @@ export class RankGauges implements Gauges {
   note(node: string, progress: RankProgress, nowMs: number): void {
     const ranks = this.#ranks.get(node) ?? [];
     const last = ranks[progress.localRank];
-    const samplesPerSecond = rateOf(last?.round === progress.round ? last : undefined, progress, nowMs);
+    const rate = rateOf(last?.round === progress.round ? last : undefined, progress.samples, nowMs);
     const { round, step, loss, samples, cpuCores, memoryBytes } = progress;
-    const isNewCount = samples !== last?.samples || last.round !== round;
-    const atMs = isNewCount ? nowMs : last.atMs;
-    ranks[progress.localRank] = { round, step, loss, samples, cpuCores, memoryBytes, samplesPerSecond, atMs };
+    ranks[progress.localRank] = { round, step, loss, samples, cpuCores, memoryBytes, ...rate };
     this.#ranks.set(node, ranks);
   }
 
@@ -52,10 +54,13 @@ export class RankGauges implements Gauges {
 }
 
 /** Half the newest rate, half what was before: steady enough to read, quick enough to follow. */
-function rateOf(last: Kept | undefined, progress: RankProgress, nowMs: number): number | null {
-  if (progress.samples === null || last?.samples == null) return null;
-  const ms = nowMs - last.atMs;
-  if (progress.samples <= last.samples || ms <= 0) return last.samplesPerSecond;
-  const newest = ((progress.samples - last.samples) * 1_000) / ms;
-  return last.samplesPerSecond === null ? newest : (newest + last.samplesPerSecond) / 2;
+function rateOf(last: Kept | undefined, samples: number | null, nowMs: number): Pick<Kept, "samplesPerSecond" | "since"> {
+  if (samples === null) return { samplesPerSecond: null, since: null };
+  const since = { samples, atMs: nowMs };
+  if (!last?.since) return { samplesPerSecond: null, since };
+  const { samplesPerSecond } = last;
+  const ms = nowMs - last.since.atMs;
+  if (samples <= last.since.samples || ms < rateMsMin) return { samplesPerSecond, since: last.since };
+  const newest = ((samples - last.since.samples) * 1_000) / ms;
+  return { samplesPerSecond: samplesPerSecond === null ? newest : (newest + samplesPerSecond) / 2, since };
 }
