@@ -26,11 +26,7 @@ export type ComponentOptions = Readonly<{
  */
 export function componentTree({ spec, jobDir, host, port, restarts, placement }: ComponentOptions): SupervisorSpec {
   const { state: path, token: tokenPath } = jobFiles(jobDir);
-  // Each is named by its module, which only the thread that runs it loads.
-  const child = (id: string, options: unknown): ChildSpec => {
-    const definition = { module: builtModule(`actors/${id}.js`).href, name: id };
-    return { id, definition, options, placement, heapMiB: 256 };
-  };
+  const child = (id: string, options: unknown): ChildSpec => ({ ...component(id, placement), options });
   return {
     id: "master",
     strategy: "one-for-one",
@@ -48,4 +44,22 @@ export function componentTree({ spec, jobDir, host, port, restarts, placement }:
       child(refs.masterOrchestrator.id, { spec, jobDir, tokenPath }),
     ],
   };
+}
+
+/** Where each component lives, before it is known for which job. */
+export const componentPlaces: readonly ChildSpec[] = [
+  refs.masterService, // The longest to load.
+  stateBackendRef,
+  refs.scheduler,
+  refs.jobManager,
+  refs.jobAutoScaler,
+  refs.taskManager,
+  refs.diagnosisMaster,
+  refs.masterOrchestrator,
+].map(({ id }) => component(id, "thread"));
+
+/** Named by its module, which only the thread that runs it loads. */
+function component(id: string, placement: Placement): ChildSpec {
+  const definition = { module: builtModule(`actors/${id}.js`).href, name: id };
+  return { id, definition, placement, heapMiB: 256 };
 }

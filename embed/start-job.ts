@@ -16,7 +16,7 @@ import { ActorSystem, type SystemInspection } from "../src/runtime/actor-system.
 import type { Placement } from "../src/runtime/supervision.js";
 import type { HistoryEvent } from "../src/store/journal-messages.js";
 import { JournalReader } from "../src/store/journal-reader.js";
-import { componentTree, stateBackendRef } from "./components.js";
+import { componentPlaces, componentTree, stateBackendRef } from "./components.js";
 import { rootGuardianOf } from "./root-guardian.js";
 
 export type StartJobOptions = Readonly<{
@@ -33,7 +33,21 @@ export type StartJobOptions = Readonly<{
   restarts?: number;
   /** Begin again what failed or was stopped: events, rounds and what was done of datasets go on. Default: an ended job stays so. */
   isTakenUp?: boolean;
+  /** A system whose threads wait already, of which this job becomes the owner. Default: a new one. */
+  prepared?: MasterSystem;
+  /** Called once when it is decided that the job ends. */
+  onEnding?: () => void;
 }>;
+
+/** The actor system of a master. Its threads can be made ready before it is known for which job. */
+export class MasterSystem {
+  log: (line: LogLine) => void = () => undefined;
+  readonly system = new ActorSystem({ journal: stateBackendRef, log: (line) => this.log(line) });
+
+  prepare(): void {
+    this.system.prepare(componentPlaces);
+  }
+}
 
 /** A job that runs. */
 export interface Job {
@@ -67,15 +81,16 @@ export async function startJob(input: JobInput, options: StartJobOptions = {}): 
 
 /** Runs the master of the job in `jobDir`. */
 export async function openJob(spec: JobSpec, jobDir: string, options: StartJobOptions = {}): Promise<Job> {
-  const { log, host = "127.0.0.1", port = 0, restarts = 0, placement = "thread" } = options;
-  const system = new ActorSystem({ journal: stateBackendRef, ...(log ? { log } : {}) });
+  const { log, host = "127.0.0.1", port = 0, restarts = 0, placement = "thread", prepared = new MasterSystem() } = options;
+  const { system } = prepared;
+  if (log) prepared.log = log;
   try {
     const definition = rootGuardianOf(() => system.inspect()) as AnyDefinition;
     await system.spawn({ id: "root-guardian", definition });
     await system.supervise(componentTree({ spec, jobDir, host, port, restarts, placement }));
     const address = await system.ask(masterService, { type: "get-address" });
     if (options.isTakenUp === true) await system.ask(masterOrchestrator, { type: "take-up-job" }); // A refusal: it has not ended.
-    return new RunningJob(spec, jobDir, system, `${address.host}:${address.port}`);
+    return new RunningJob(spec, jobDir, system, `${address.host}:${address.port}`, options.onEnding);
   } catch (thrown) {
     await system.close();
     throw thrown;
@@ -90,12 +105,12 @@ class RunningJob implements Job {
   readonly #system: ActorSystem;
   readonly #closing = new AbortController();
 
-  constructor(spec: JobSpec, jobDir: string, system: ActorSystem, address: string) {
+  constructor(spec: JobSpec, jobDir: string, system: ActorSystem, address: string, onEnding: () => void = () => undefined) {
     this.name = spec.name;
     this.address = address;
     this.#statePath = jobFiles(jobDir).state;
     this.#system = system;
-    this.ended = this.#watch();
+    this.ended = this.#watch(onEnding);
     this.ended.catch(() => undefined); // Whoever asks for it sees the rejection; who does not is not ended by it.
   }
 
@@ -121,14 +136,14 @@ class RunningJob implements Job {
   }
 
   /** The end of the job, found by asking after each event of the one that decides it. */
-  async #watch(): Promise<JobView> {
+  async #watch(onEnding: () => void): Promise<JobView> {
     const failed = this.#system.ended.then((reason) => {
       this.#closing.abort();
       throw new Error(`the master ended: ${"message" in reason ? reason.message : reason.kind}`);
     });
     const decided = (async (): Promise<JobView> => {
       for await (const event of this.#follow({ afterCommitSeq: 0, signal: this.#closing.signal, actor: masterOrchestrator.id })) {
-        if (event.type === "") continue;
+        if (event.type === "end-decided") onEnding();
         const view = await this.view();
         if (view.endedAtMs !== null) return view;
       }

@@ -3,11 +3,11 @@
 import { existsSync, rmSync } from "node:fs";
 import { BoundaryError } from "../../src/base/errors.js";
 import { jobFiles, writeJson } from "../../src/launch/job-folder.js";
-import { spawnWatchedMaster } from "../../src/launch/watchdog.js";
+import { startWatchedMaster } from "../../src/launch/watchdog.js";
 import { JobClient } from "../../src/wire/client.js";
 import { findJob, finalOf, statusOf } from "../jobs.js";
 import { screenOf } from "../run-options.js";
-import { follow } from "./run.js";
+import { followJob } from "../follow-job.js";
 
 export async function resume(name: string | undefined, options: Readonly<{ json?: boolean; detach?: boolean }>): Promise<number> {
   const job = findJob(name);
@@ -21,17 +21,17 @@ export async function resume(name: string | undefined, options: Readonly<{ json?
     throw new BoundaryError("JOB_ENDED", `${job.name} has succeeded`, { hint: "There is nothing left to do; drover run begins another." });
   }
   const screen = screenOf(null, null, null);
-  const begin = (): void => {
-    if (job.state !== "live") takeUp(job.dir);
+  const begin = async (): Promise<void> => {
+    if (job.state !== "live") await takeUp(job.dir);
   };
-  return follow(job.dir, { isDetached: options.detach === true, isJson: options.json === true, screen, notes: [] }, begin);
+  return followJob(job.dir, { isDetached: options.detach === true, isJson: options.json === true, screen, notes: [] }, begin);
 }
 
-function takeUp(dir: string): void {
+async function takeUp(dir: string): Promise<void> {
   const files = jobFiles(dir);
   if (existsSync(files.final)) {
     writeJson(files.takeUp, { atMs: Date.now() });
     rmSync(files.final, { force: true });
   }
-  spawnWatchedMaster(dir);
+  await startWatchedMaster(dir);
 }

@@ -2,6 +2,7 @@
 
 import chalk from "chalk";
 import Table from "cli-table3";
+import { listSpareMasters } from "../../src/launch/spare-master.js";
 import { listZygotes } from "../../src/launch/zygote.js";
 import type { JobStatus } from "../../src/wire/job-status.js";
 import { failureText } from "../failure-text.js";
@@ -26,17 +27,21 @@ export async function ps(options: Readonly<{ json?: boolean }>): Promise<number>
       return { job: job.name, state: job.state, stage: status?.stage ?? null, step: status?.step ?? null, worldSize: status?.worldSize ?? null, restarts: status?.restarts ?? null, pid: status?.master.pid ?? null, address: status?.master.address ?? null };
     }),
   );
-  const zygotes = await listZygotes(home());
+  const [zygotes, spares] = await Promise.all([listZygotes(home()), listSpareMasters(home())]);
   if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ jobs, warm: zygotes })}\n`);
+    process.stdout.write(`${JSON.stringify({ jobs, warm: zygotes, spareMasters: spares })}\n`);
     return 0;
   }
   if (jobs.length === 0) process.stdout.write(`No jobs under ${home()}.\n`);
   else printTable(["job", "state", "stage", "ranks", "step", "restarts", "master"], jobs.map((job) => [job.job, job.state, job.stage, job.worldSize, job.step, job.restarts, job.pid]));
+  const since = (startedAtMs: number | null): string => (startedAtMs === null ? "-" : clockOf(Date.now() - startedAtMs));
   if (zygotes.length > 0) {
     process.stdout.write("\n");
-    const idle = (startedAtMs: number | null): string => (startedAtMs === null ? "-" : clockOf(Date.now() - startedAtMs));
-    printTable(["warm", "python", "torch", "nurseries", "for"], zygotes.map((zygote) => [zygote.pid, zygote.python, zygote.torch, zygote.nurseries, idle(zygote.startedAtMs)]));
+    printTable(["warm", "python", "torch", "nurseries", "for"], zygotes.map((zygote) => [zygote.pid, zygote.python, zygote.torch, zygote.nurseries, since(zygote.startedAtMs)]));
+  }
+  if (spares.length > 0) {
+    process.stdout.write("\n");
+    printTable(["spare master", "for"], spares.map((spare) => [spare.pid, since(spare.startedAtMs)]));
   }
   return 0;
 }

@@ -5,41 +5,41 @@
  * - D2  Master and watchdog start side by side, neither waits for the other; a watchdog whose master is gone by then starts another.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jobFiles, readJson } from "./job-folder.js";
 import { builtModule } from "../base/built-file.js";
 import { type ProcessIdentity, isAlive, parseIdentity, startTimeOf } from "./process-identity.js";
+import { takeSpareMaster } from "./spare-master.js";
+import { spawnApart } from "./spawn-apart.js";
 
 const masterPath = fileURLToPath(builtModule("bin/master.js"));
 const watchdogPath = fileURLToPath(builtModule("bin/watchdog.js"));
 
 /** Starts the master of a job in a session of its own. */
 export function spawnMaster(jobDir: string): ChildProcess {
-  return spawnApart(jobDir, [masterPath, jobDir]);
+  return spawnApart([masterPath, jobDir], jobFiles(jobDir).watchdogLog);
 }
 
 /** Starts a watchdog in a session of its own, that watches this master. */
 export function spawnWatchdog(jobDir: string, master: ProcessIdentity): void {
-  spawnApart(jobDir, ["--max-old-space-size=32", watchdogPath, jobDir, String(master.pid), master.startTime]).unref();
+  const args = ["--max-old-space-size=32", watchdogPath, jobDir, String(master.pid), master.startTime];
+  spawnApart(args, jobFiles(jobDir).watchdogLog).unref();
 }
 
-/** Starts a master and its watchdog (D2). */
-export function spawnWatchedMaster(jobDir: string): void {
+/** Gives a job its master, a spare one where there is one, and the watchdog (D2). */
+export async function startWatchedMaster(jobDir: string): Promise<void> {
+  const spare = await takeSpareMaster(dirname(dirname(jobDir)), jobDir);
+  spawnWatchdog(jobDir, spare ?? newMaster(jobDir));
+}
+
+/** One that could not be started counts as dead: the watchdog tries again, and says what is wrong. */
+function newMaster(jobDir: string): ProcessIdentity {
   const child = spawnMaster(jobDir);
   child.unref();
-  const pid = child.pid ?? 0; // One that could not be started counts as dead: the watchdog tries again, and says what is wrong.
-  spawnWatchdog(jobDir, { pid, startTime: startTimeOf(pid) ?? "" });
-}
-
-function spawnApart(jobDir: string, args: readonly string[]): ChildProcess {
-  const log = openSync(jobFiles(jobDir).watchdogLog, "a", 0o600);
-  try {
-    return spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log] });
-  } finally {
-    closeSync(log);
-  }
+  const pid = child.pid ?? 0;
+  return { pid, startTime: startTimeOf(pid) ?? "" };
 }
 
 /** The watchdog that lives, if one does. */

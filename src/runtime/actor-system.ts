@@ -137,9 +137,9 @@ export class ActorSystem implements SupervisorSystem {
     if (this.#threads.all().length > 0) this.#threads.keepSpare();
   }
 
-  /** Has threads ready for the actors of a tree that will be supervised later: their start is then a matter of milliseconds. */
-  prepare(spec: SupervisorSpec): void {
-    this.#threads.prepare([...new Supervisor(spec, this, () => undefined).actors()].map(([actor]) => actor));
+  /** Has threads ready for actors that will be supervised later: their start is then a matter of milliseconds. */
+  prepare(specs: readonly ChildSpec[]): void {
+    this.#threads.prepare(specs);
   }
 
   /** Starts one actor under a supervisor of its own. */
