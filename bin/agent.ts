@@ -1,29 +1,5 @@
 /** usage: agent.js JOB_DIR NODE ROLE MASTER_ADDRESS TOKEN_PATH — the agent of one node; started by a launcher, not by people. */
 
-import { randomBytes } from "node:crypto";
-import { dirname } from "node:path";
-import { NodeAgent } from "../src/agent/node-agent.js";
-import type { JobSpec, Role } from "../src/job/job-spec.js";
-import { jobFiles, readJson } from "../src/launch/job-folder.js";
-import { makeNodeDirs, nodeFiles, writeIdentity } from "../src/launch/node-files.js";
-import { ownIdentity } from "../src/launch/process-identity.js";
+import { runAgent } from "./run-agent.js";
 
-const [jobDir, node, role, masterAddress, tokenPath] = process.argv.slice(2);
-if (jobDir === undefined || node === undefined || role === undefined || masterAddress === undefined || tokenPath === undefined) {
-  process.stderr.write("usage: agent.js JOB_DIR NODE ROLE MASTER_ADDRESS TOKEN_PATH\n");
-  process.exit(2);
-}
-
-const log = (text: string): void => void process.stdout.write(`${new Date().toISOString()} agent ${process.pid} of ${node} ${text}\n`);
-const files = nodeFiles(jobDir, node);
-makeNodeDirs(files);
-writeIdentity(files.agent, ownIdentity());
-const spec = readJson(jobFiles(jobDir).spec) as JobSpec;
-const home = dirname(dirname(jobDir));
-const agentId = `agent-${randomBytes(6).toString("hex")}`;
-const agent = new NodeAgent({ jobDir, node, role: role as Role, files, home, masterAddress, tokenPath, agentId, spec, log });
-
-process.on("SIGTERM", () => agent.end("SIGTERM"));
-process.on("SIGINT", () => undefined); // A Ctrl-C is the foreground command's to answer.
-process.on("SIGHUP", () => undefined);
-process.exit(await agent.run());
+process.exit(await runAgent(process.argv.slice(2)));

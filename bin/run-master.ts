@@ -12,7 +12,7 @@ import { BoundaryError } from "../src/base/errors.js";
 import type { JobSpec } from "../src/job/job-spec.js";
 import { type MasterRecord, jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
 import { ownIdentity } from "../src/launch/process-identity.js";
-import { spawnSpareMaster } from "../src/launch/spare-master.js";
+import { spawnSpares } from "../src/launch/spare.js";
 import { livingWatchdog, spawnWatchdog } from "../src/launch/watchdog.js";
 import { JobClient } from "../src/wire/client.js";
 
@@ -51,7 +51,7 @@ async function run(jobDir: string, prepared?: MasterSystem): Promise<number> {
     log: ({ level, actor, text, fields }) => logger[level]({ actor, ...fields }, text),
     ...(prepared ? { prepared } : {}),
     onEnding: () => {
-      if (spec.warm.keepMs > 0) spawnSpareMaster(dirname(dirname(jobDir)), spec.warm.keepMs);
+      if (spec.warm.keepMs > 0) spawnSpares(dirname(dirname(jobDir)), spec.warm.keepMs);
     },
   });
   rmSync(files.takeUp, { force: true });

@@ -5,7 +5,7 @@ import { BoundaryError } from "../../src/base/errors.js";
 import { jobFiles, writeJson } from "../../src/launch/job-folder.js";
 import { jobTag } from "../../src/launch/job-tag.js";
 import { sweepProcesses } from "../../src/launch/process-sweep.js";
-import { stopSpareMasters } from "../../src/launch/spare-master.js";
+import { stopSpares } from "../../src/launch/spare.js";
 import { stopZygotes } from "../../src/launch/zygote.js";
 import { JobClient } from "../../src/wire/client.js";
 import { findJob, finalOf, home, stateOf } from "../jobs.js";
@@ -18,8 +18,8 @@ function print(isJson: boolean | undefined, record: object, text: string): void 
 
 export async function stop(name: string | undefined, options: StopOptions): Promise<number> {
   if (options.warm === true) {
-    const [count, spares] = await Promise.all([stopZygotes(home()), stopSpareMasters(home())]);
-    print(options.json, { stoppedWarm: count, stoppedSpareMasters: spares }, `${count} warm interpreter(s) and ${spares} spare master(s) ended.`);
+    const [count, spares] = await Promise.all([stopZygotes(home()), stopSpares(home())]);
+    print(options.json, { stoppedWarm: count, stoppedSpares: spares }, `${count} warm interpreter(s) and ${spares} spare process(es) ended.`);
     if (name === undefined) return 0;
   }
   const job = findJob(name);

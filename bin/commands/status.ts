@@ -2,7 +2,7 @@
 
 import chalk from "chalk";
 import Table from "cli-table3";
-import { listSpareMasters } from "../../src/launch/spare-master.js";
+import { listSpares } from "../../src/launch/spare.js";
 import { listZygotes } from "../../src/launch/zygote.js";
 import type { JobStatus } from "../../src/wire/job-status.js";
 import { failureText } from "../failure-text.js";
@@ -27,9 +27,9 @@ export async function ps(options: Readonly<{ json?: boolean }>): Promise<number>
       return { job: job.name, state: job.state, stage: status?.stage ?? null, step: status?.step ?? null, worldSize: status?.worldSize ?? null, restarts: status?.restarts ?? null, pid: status?.master.pid ?? null, address: status?.master.address ?? null };
     }),
   );
-  const [zygotes, spares] = await Promise.all([listZygotes(home()), listSpareMasters(home())]);
+  const [zygotes, spares] = await Promise.all([listZygotes(home()), listSpares(home())]);
   if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ jobs, warm: zygotes, spareMasters: spares })}\n`);
+    process.stdout.write(`${JSON.stringify({ jobs, warm: zygotes, spares })}\n`);
     return 0;
   }
   if (jobs.length === 0) process.stdout.write(`No jobs under ${home()}.\n`);
@@ -41,7 +41,7 @@ export async function ps(options: Readonly<{ json?: boolean }>): Promise<number>
   }
   if (spares.length > 0) {
     process.stdout.write("\n");
-    printTable(["spare master", "for"], spares.map((spare) => [spare.pid, since(spare.startedAtMs)]));
+    printTable(["spare", "pid", "for"], spares.map((spare) => [spare.kind, spare.pid, since(spare.startedAtMs)]));
   }
   return 0;
 }

@@ -8,14 +8,13 @@
  * `lookEveryMs`.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
 import { hostname } from "node:os";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { builtModule } from "../base/built-file.js";
 import type { JobSpec } from "../job/job-spec.js";
 import type { HostRecord } from "../job/scale-plan.js";
+import { agentArguments, agentFlags, agentPath } from "./agent-command.js";
 import { jobFiles, nodesIn, readJson } from "./job-folder.js";
 import { jobTag, nodeTag } from "./job-tag.js";
 import type { AgentEnd, AgentHandle, AgentSpec, Launcher } from "./launcher.js";
@@ -23,12 +22,11 @@ import { machineResources } from "./machine.js";
 import { livingProcessIn, makeNodeDirs, nodeFiles, writeIdentity } from "./node-files.js";
 import { isAlive, type ProcessIdentity, signalProcess, startTimeOf } from "./process-identity.js";
 import { sweepProcesses } from "./process-sweep.js";
+import { takeSpare } from "./spare.js";
+import { spawnApart } from "./spawn-apart.js";
 
-const agentPath = fileURLToPath(builtModule("bin/agent.js"));
-/** Small heap, young generation included: an agent holds little, and there is one a node. */
-const nodeFlags = ["--max-old-space-size=96", "--max-semi-space-size=1", "--no-warnings"];
 const nodesMax = 10_000;
-const lookEveryMs = 250;
+const lookEveryMs = 100;
 /** How long an agent may take, beyond the grace of its ranks, to end itself. */
 const politenessMs = 5_000;
 
@@ -56,22 +54,11 @@ export class LocalLauncher implements Launcher {
     makeNodeDirs(files);
     const living = livingProcessIn(files.agent);
     if (living !== null) return { node: spec.node, host: spec.host, ...living }; // L1
-    const log = openSync(files.agentLog, "a", 0o600);
-    let child: ChildProcess;
-    try {
-      child = spawn(process.execPath, [...nodeFlags, agentPath, ...argumentsOf(spec)], {
-        cwd: "/",
-        detached: true,
-        stdio: ["ignore", log, log],
-        env: { ...environmentOf(spec.jobDir), DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) },
-      });
-    } finally {
-      closeSync(log);
-    }
-    const identity = await identityOf(child);
+    const env = { ...environmentOf(spec.jobDir), DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) };
+    const args = agentArguments(spec);
+    const spare = await takeSpare(dirname(dirname(spec.jobDir)), "agent", { args, env });
+    const identity = spare ?? (await this.#start(args, env, files.agentLog));
     writeIdentity(files.agent, identity);
-    this.#keep(child, identity);
-    child.unref();
     return { node: spec.node, host: spec.host, ...identity };
   }
 
@@ -114,6 +101,14 @@ export class LocalLauncher implements Launcher {
     for (const child of this.#children.values()) child.onEnd = null;
   }
 
+  async #start(args: readonly string[], env: Readonly<Record<string, string>>, logPath: string): Promise<ProcessIdentity> {
+    const child = spawnApart([...agentFlags, agentPath, ...args], logPath, env);
+    const identity = await identityOf(child);
+    this.#keep(child, identity);
+    child.unref();
+    return identity;
+  }
+
   #keep(child: ChildProcess, identity: ProcessIdentity): void {
     const entry: { end: AgentEnd | null; onEnd: ((end: AgentEnd) => void) | null } = { end: null, onEnd: null };
     this.#children.set(keyOf(identity), entry);
@@ -131,18 +126,14 @@ export class LocalLauncher implements Launcher {
     for (const [key, { handle, onEnd }] of this.#adopted) {
       if (isAlive(handle)) continue;
       this.#adopted.delete(key);
-      onEnd({ because: "it is gone (launched by an earlier master: how it ended is not known)", isHostGone: false });
+      onEnd({ because: "it is gone (no child of this master: how it ended is not known)", isHostGone: false });
     }
   }
 }
 
-function argumentsOf({ jobDir, node, role, masterAddress, tokenPath }: AgentSpec): string[] {
-  return [jobDir, node, role, masterAddress, tokenPath];
-}
-
 /** That of the command which began the job: the master may have been started from elsewhere. */
-function environmentOf(jobDir: string): NodeJS.ProcessEnv {
-  return (readJson(jobFiles(jobDir).spec) as JobSpec | null)?.env ?? process.env;
+function environmentOf(jobDir: string): Readonly<Record<string, string>> {
+  return (readJson(jobFiles(jobDir).spec) as JobSpec | null)?.env ?? {};
 }
 
 function keyOf({ pid, startTime }: ProcessIdentity): string {

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { jobFiles, readJson } from "./job-folder.js";
 import { builtModule } from "../base/built-file.js";
 import { type ProcessIdentity, isAlive, parseIdentity, startTimeOf } from "./process-identity.js";
-import { takeSpareMaster } from "./spare-master.js";
+import { takeSpare } from "./spare.js";
 import { spawnApart } from "./spawn-apart.js";
 
 const masterPath = fileURLToPath(builtModule("bin/master.js"));
@@ -30,7 +30,7 @@ export function spawnWatchdog(jobDir: string, master: ProcessIdentity): void {
 
 /** Gives a job its master, a spare one where there is one, and the watchdog (D2). */
 export async function startWatchedMaster(jobDir: string): Promise<void> {
-  const spare = await takeSpareMaster(dirname(dirname(jobDir)), jobDir);
+  const spare = await takeSpare(dirname(dirname(jobDir)), "master", { jobDir });
   spawnWatchdog(jobDir, spare ?? newMaster(jobDir));
 }
 

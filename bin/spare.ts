@@ -1,0 +1,93 @@
+/**
+ * usage: spare.js <master|agent> <home> <milliseconds> — a process that waits for its task (src/launch/spare.ts); started by a master, not by people.
+ *
+ * On each connection it says who it is. It answers one request, `take` with a task, in JSON lines: then it is that job's master or that
+ * node's agent, and nothing else any more.
+ */
+
+import { chmodSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { createInterface } from "node:readline";
+import { LineSocket } from "../src/launch/line-socket.js";
+import { ownIdentity } from "../src/launch/process-identity.js";
+import { spareKinds, spareSocket, type SpareTask } from "../src/launch/spare.js";
+
+type Request = SpareTask & Readonly<{ id: number; do: string }>;
+
+const [named, home, keep] = process.argv.slice(2);
+const kind = spareKinds.find((one) => one === named);
+if (kind === undefined || home === undefined || keep === undefined) {
+  process.stderr.write("usage: spare.js <master|agent> <home> <milliseconds to wait>\n");
+  process.exit(2);
+}
+
+const path = spareSocket(home, kind);
+const keepMs = Number(keep);
+const startedAtMs = Date.now();
+let isTaken = false;
+
+const server = createServer((socket) => {
+  socket.on("error", () => undefined); // Its end follows, and nobody waits for it.
+  socket.write(`${JSON.stringify({ event: "hello", kind, ...ownIdentity(), keepMs, startedAtMs })}\n`);
+  createInterface({ input: socket }).on("line", (line) => answer(socket, JSON.parse(line) as Request));
+});
+
+function answer(socket: Socket, request: Request): void {
+  const { id } = request;
+  if (request.do !== "take" || isTaken) {
+    socket.end(`${JSON.stringify({ id, ok: false, code: "CANNOT_TAKE", message: "it waits for no task" })}\n`);
+    return;
+  }
+  isTaken = true;
+  clearTimeout(patience);
+  process.off("SIGTERM", leave);
+  process.off("SIGHUP", stay);
+  server.close();
+  rmSync(path, { force: true });
+  socket.end(`${JSON.stringify({ id, ok: true, ...ownIdentity() })}\n`);
+  void become(request).then((code) => process.exit(code));
+}
+
+/** What it waits to become, loaded and ready. */
+const ready = kind === "master" ? readyMaster() : readyAgent();
+
+async function become(task: SpareTask): Promise<number> {
+  return (await ready)(task);
+}
+
+async function readyMaster(): Promise<(task: SpareTask) => Promise<number>> {
+  const [{ runMaster }, { MasterSystem }] = await Promise.all([import("./run-master.js"), import("../embed/start-job.js")]);
+  const prepared = new MasterSystem();
+  prepared.prepare();
+  return (task) => ("jobDir" in task ? runMaster(task.jobDir, prepared) : Promise.resolve(2));
+}
+
+async function readyAgent(): Promise<(task: SpareTask) => Promise<number>> {
+  const { runAgent } = await import("./run-agent.js");
+  return (task) => {
+    if (!("args" in task)) return Promise.resolve(2);
+    process.env = { ...task.env };
+    return runAgent(task.args);
+  };
+}
+
+function leave(): void {
+  rmSync(path, { force: true });
+  process.exit(0);
+}
+
+function stay(): void {
+  // The terminal that it was started from is gone: nothing to it.
+}
+
+const patience = setTimeout(leave, keepMs);
+process.on("SIGTERM", leave);
+process.on("SIGHUP", stay);
+
+const isOther = await LineSocket.open(path, () => undefined, () => undefined).then((other) => {
+  other.close();
+  return true;
+}, () => false);
+if (isOther) process.exit(0);
+rmSync(path, { force: true });
+server.listen(path, () => chmodSync(path, 0o600));
