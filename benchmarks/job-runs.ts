@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const droverPath = join(root, "dist/bin/drover.js");
+const droverPath = join(root, "lib/bin/drover.js");
 const script = join(root, "test/fixtures/ddp_train.py");
 
 /** The interpreter with torch. */

@@ -51,7 +51,7 @@ async function run(jobDir: string, prepared?: MasterSystem): Promise<number> {
     log: ({ level, actor, text, fields }) => logger[level]({ actor, ...fields }, text),
     ...(prepared ? { prepared } : {}),
     onEnding: () => {
-      if (spec.warm.keepMs > 0) spawnSpares(dirname(dirname(jobDir)), spec.warm.keepMs);
+      if (spec.warm.isOn && spec.warm.keepMs > 0) spawnSpares(dirname(dirname(jobDir)), spec.warm.keepMs);
     },
   });
   rmSync(files.takeUp, { force: true });

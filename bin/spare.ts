@@ -27,9 +27,10 @@ const startedAtMs = Date.now();
 let isTaken = false;
 
 const server = createServer((socket) => {
-  socket.on("error", () => undefined); // Its end follows, and nobody waits for it.
   socket.write(`${JSON.stringify({ event: "hello", kind, ...ownIdentity(), keepMs, startedAtMs })}\n`);
-  createInterface({ input: socket }).on("line", (line) => answer(socket, JSON.parse(line) as Request));
+  const lines = createInterface({ input: socket });
+  for (const end of [socket, lines]) end.on("error", () => undefined); // Who asked is gone; its end follows.
+  lines.on("line", (line) => answer(socket, JSON.parse(line) as Request));
 });
 
 function answer(socket: Socket, request: Request): void {

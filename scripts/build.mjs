@@ -36,7 +36,7 @@ const bundled = {
   entryPoints: [
     join(root, "index.ts"),
     join(root, "src/runtime/thread-main.ts"),
-    ...["agent", "drover", "master", "spare-master", "watchdog"].map((name) => join(root, "bin", `${name}.ts`)),
+    ...["agent", "drover", "master", "spare", "watchdog"].map((name) => join(root, "bin", `${name}.ts`)),
     ...sourcesIn("actors").filter((path) => !path.includes("protocol")),
   ],
 };

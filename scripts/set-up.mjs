@@ -1,5 +1,5 @@
 /**
- * Makes a fresh clone ready, and does nothing where it is: npm packages, dist/, and a Python with torch.
+ * Makes a fresh clone ready, and does nothing where it is: npm packages, dist/ and lib/, and a Python with torch.
  *
  * No dependency but Node: this runs before there are any.
  */
@@ -23,7 +23,7 @@ function run(command, args, options = {}) {
   execFileSync(command, args, { cwd: root, stdio: "inherit", ...options });
 }
 
-/** npm packages as package-lock.json has them, and dist/. */
+/** npm packages as package-lock.json has them, and what is built of the sources. */
 export function packages() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 19)) throw new Error(`Node ${process.versions.node} is too old: install 20.19 or newer.`);

@@ -7,7 +7,7 @@ import { packages, pythonWith, root, say } from "./set-up.mjs";
 packages();
 const python = pythonWith(["torch", "numpy", "sklearn"], ["torch", "numpy", "scikit-learn"]);
 say("Training a small network on 1,797 handwritten digits, on two processes; Ctrl-C stops it, npm start goes on where it was");
-const drover = join(root, "dist", "bin", "drover.js");
+const drover = join(root, "lib", "bin", "drover.js");
 const script = join(root, "examples", "digits", "train.py");
 const args = ["run", "--nproc-per-node", "2", "--python", python, ...process.argv.slice(2), script];
 const child = spawn(process.execPath, [drover, ...args], { cwd: root, stdio: "inherit" });

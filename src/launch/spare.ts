@@ -19,7 +19,8 @@ import { socketPathFor } from "./socket-path.js";
 import { spawnApart } from "./spawn-apart.js";
 
 const sparePath = fileURLToPath(builtModule("bin/spare.js"));
-/** One that is still loading answers when it is ready. */
+/** One that does not say who it is by then is stuck. */
+const helloTimeoutMs = 500;
 const answerTimeoutMs = 2_000;
 
 export const spareKinds = ["master", "agent"] as const;
@@ -88,7 +89,7 @@ async function connect(path: string): Promise<{ socket: LineSocket; view: SpareV
   let socket: LineSocket | null = null;
   try {
     socket = await LineSocket.open(path, (event) => hear(event), () => hear({}));
-    const said = await within(answerTimeoutMs, hello);
+    const said = await within(helloTimeoutMs, hello);
     const identity = parseIdentity(said);
     const kind = spareKinds.find((one) => one === said["kind"]);
     if (identity !== null && kind) return { socket, view: { ...identity, kind, keepMs: Number(said["keepMs"]), startedAtMs: Number(said["startedAtMs"]) } };

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-export const droverPath = join(root, "dist/bin/drover.js");
+export const droverPath = join(root, "lib/bin/drover.js");
 export const ddpTrain = join(root, "test/fixtures/ddp_train.py");
 
 /** The interpreter with torch that `npm test` made, or the one named by DROVER_TEST_PYTHON. */

@@ -6,6 +6,9 @@ import { expect } from "chai";
 import { DroverHome, ddpTrain, isAlive, python, waitFor } from "./drover-process.js";
 
 type Warm = { socket: string; pid: number; python: string; torch: string | null; nurseries: number; keepMs: number };
+type Spare = { kind: "master" | "agent"; pid: number; keepMs: number };
+type Kept = { warm: Warm[]; spares: Spare[] };
+type Status = { master: { pid: number }; nodes: { agentPid: number }[] };
 
 describe("--keep-warm", function () {
   this.timeout(90_000);
@@ -18,7 +21,15 @@ describe("--keep-warm", function () {
 
   const run = (name: string, keepWarm: string, script: readonly string[]): ReturnType<DroverHome["start"]> =>
     home.start(["run", "--name", name, "--nproc-per-node", "2", "--python", python, "--keep-warm", keepWarm, ...script]);
-  const warm = async (): Promise<Warm[]> => (JSON.parse((await home.call(["ps", "--json"])).stdout) as { warm: Warm[] }).warm;
+  const kept = async (): Promise<Kept> => JSON.parse((await home.call(["ps", "--json"])).stdout) as Kept;
+  const warm = async (): Promise<Warm[]> => (await kept()).warm;
+  const spares = (): Promise<{ master: number; agent: number }> =>
+    waitFor("a spare master and a spare agent", async () => {
+      const found = (await kept()).spares;
+      const pidOf = (kind: string): number | undefined => found.find((spare) => spare.kind === kind)?.pid;
+      const [master, agent] = [pidOf("master"), pidOf("agent")];
+      return master && agent && found.length === 2 ? { master, agent } : undefined;
+    });
   const isLeft = (pids: readonly number[]): Promise<true> =>
     waitFor(() => `only ${pids.join(" ")} to be left: ${home.leftovers().join("; ")}`, () => {
       const left = home.leftovers().map((line) => Number(line.split(" ", 1)[0]));
@@ -31,7 +42,7 @@ describe("--keep-warm", function () {
     return path;
   };
 
-  it("leaves an interpreter of this user's behind, which the next run uses and drover stop --warm ends", async () => {
+  it("leaves an interpreter, a master and an agent of this user's behind, which the next run uses and drover stop --warm ends", async () => {
     const coldAtMs = Date.now();
     const first = await run("first", "1m", [ddpTrain, "--out", home.out, "--steps", "3"]).finished;
     expect(first.code, first.stderr).to.equal(0);
@@ -42,8 +53,10 @@ describe("--keep-warm", function () {
     expect(others).to.deep.equal([]);
     expect(left).to.include({ python, nurseries: 0, keepMs: 60_000 });
     expect(left.torch).to.match(/^\d+\.\d+/);
-    await isLeft([left.pid]);
+    const spare = await spares();
+    await isLeft([left.pid, spare.master, spare.agent]);
     expect(statSync(left.socket).mode & 0o777, "mode of the socket").to.equal(0o600);
+    expect(statSync(join(home.path, "spare")).mode & 0o777, "mode of the spares' folder").to.equal(0o700);
     expect(statSync(dirname(left.socket)).mode & 0o777, "mode of its folder").to.equal(0o700);
     expect((await home.call(["ps"])).stdout).to.include(String(left.pid));
 
@@ -53,13 +66,29 @@ describe("--keep-warm", function () {
     const firstStep = await waitFor("a step of the second run", () => home.steps(0, out).find(({ step }) => step === 0));
     expect(parentOf(parentOf(firstStep.pid)), "the nursery's parent").to.equal(left.pid);
     expect(1_000 * firstStep.at - warmAtMs, `ms to the first step, of ${coldMs} cold`).to.be.below(coldMs / 2);
+    const { master, nodes } = JSON.parse((await home.call(["status", "second", "--json"])).stdout) as Status;
+    expect([master.pid, nodes[0]?.agentPid], "master and agent of the second run").to.deep.equal([spare.master, spare.agent]);
     expect((await second.finished).code).to.equal(0);
-    await isLeft([left.pid]);
+    const next = await spares();
+    await isLeft([left.pid, next.master, next.agent]);
 
     const stopped = await home.call(["stop", "--warm"]);
-    expect(stopped.stdout).to.include("1 warm interpreter(s) ended");
+    expect(stopped.stdout).to.include("1 warm interpreter(s) and 2 spare process(es) ended");
     await isLeft([]);
     expect(await warm()).to.deep.equal([]);
+  });
+
+  it("does without spares that are stuck, and ends them", async () => {
+    const plain = script("print('fine')\n");
+    expect((await run("first", "1m", [plain]).finished).code).to.equal(0);
+    const spare = await spares();
+    for (const pid of Object.values(spare)) process.kill(pid, "SIGSTOP");
+    const second = await run("second", "0", [plain]).finished;
+    expect(second.code, second.stderr).to.equal(0);
+    expect(Object.values(spare).map(isAlive)).to.deep.equal([true, true]); // Nobody could ask them who they are.
+    for (const pid of Object.values(spare)) process.kill(pid, "SIGCONT");
+    expect((await home.call(["stop", "--warm"])).stdout).to.include("2 spare process(es) ended");
+    await isLeft([]);
   });
 
   it("is found in a home too deep for a socket's path, and ends by itself when its time is over", async () => {
