@@ -98,7 +98,7 @@ export class Run {
   }
 
   /** Ends what is left of the run, by pid, and removes its folders. */
-  async close(keepHome = false): Promise<void> {
+  async close(): Promise<void> {
     if (this.child?.exitCode === null) this.child.kill("SIGKILL");
     for (const pid of this.processes()) {
       try {
@@ -109,7 +109,7 @@ export class Run {
     }
     await this.#ended;
     rmSync(this.out, { recursive: true, force: true });
-    if (!keepHome) rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
   }
 
   /** Agent, nursery and ranks of one node. */

@@ -28,11 +28,11 @@ export async function run(): Promise<Figure[]> {
     const first = new Run();
     first.drover(["--keep-warm", "60s"], short);
     cold.push(await firstStepMs(first));
-    await first.close(true);
     const second = new Run(first.home);
     second.drover(["--keep-warm", "60s"], short);
     warm.push(await firstStepMs(second));
     second.command("stop", "--warm");
+    await first.close();
     await second.close();
   }
   const reference = { name: "torchrun --standalone, same script", runs: torchrun };
