@@ -133,7 +133,7 @@ type Rare = Exclude<JobManagerMessage, { type: "report-progress" | "await-desire
 function receiveRare(state: JobManagerState, ledger: Ledger, message: Rare, ctx: Context): void {
   switch (message.type) {
     case "start-nodes":
-      if (state.job.spec) tellOrchestrator(state, ctx); // It has come back and may have missed what it was told.
+      if (state.job.spec) sayAgain(state, ctx); // One of them has come back and may have missed what it was told.
       beginJob(ledger, message.spec, message.attempt);
       return armHeartbeats(state, ctx);
     case "stop-nodes":
@@ -394,11 +394,17 @@ function resumeWork(state: JobManagerState, ctx: Context): void {
   const { job, volatile } = state;
   armHeartbeats(state, ctx);
   for (const id of job.groups.keys()) volatile.changedGroups.add(id);
-  tellOrchestrator(state, ctx);
   askPlacements(ctx);
+  if (job.attempt > 0) returnShards(job, "the master was restarted", ctx);
+  sayAgain(state, ctx);
+}
+
+/** What the Orchestrator, the Auto Scaler and the Diagnosis Master have to know (M1). */
+function sayAgain(state: JobManagerState, ctx: Context): void {
+  const { job } = state;
+  tellOrchestrator(state, ctx);
   if (job.stop) return ctx.tell(jobAutoScaler, { type: "end-scaling" });
   if (job.spec) ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: job.spec, nodes: scalingNodesOf(job) });
-  if (job.attempt > 0) returnShards(job, "the master was restarted", ctx);
   for (const { id, state: nodeState, agentId, facts, replacement } of job.nodes.values()) {
     if (nodeState === "checking" && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts });
     if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node: id, ...replacement });

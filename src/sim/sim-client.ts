@@ -62,9 +62,9 @@ export class SimClient {
   }
 
   #carry(arrive: () => void): void {
-    const { random, clock } = this.#system;
+    const { random } = this.#system;
     const { delayMsMax, lossChance, doubleChance } = this.#faults();
     const copies = random.chance(lossChance) ? 0 : random.chance(doubleChance) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) clock.setTimer(random.between(0, delayMsMax), arrive);
+    this.#system.carry(Array.from({ length: copies }, () => random.between(0, delayMsMax)), arrive);
   }
 }

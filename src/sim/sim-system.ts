@@ -33,6 +33,9 @@ export type SimActor = Readonly<{
   port?: (context: PortContext<Typed>) => ActorPort<unknown>;
 }>;
 
+/** How often each fault came about; torn writes included. A run without a fault tests nothing of it. */
+export type SimCounts = Readonly<{ delays: number; losses: number; doubles: number; crashes: number; tornWrites: number }>;
+
 type Life = { readonly host: Host; readonly actor: SimActor | null; isAlive: boolean };
 
 /** Turns of the microtask queue after each event: enough for a recovery's chain of promises. */
@@ -50,6 +53,7 @@ export class SimSystem {
   readonly #arrivals = new Map<string, number>();
   #lastIndex = 0;
   #defect: Error | null = null;
+  readonly #counts = { delays: 0, losses: 0, doubles: 0, crashes: 0 };
   /** The host at which requests from outside arrive (the Master Service's). */
   #gateway: Life;
 
@@ -61,6 +65,20 @@ export class SimSystem {
     };
     this.journal = new SimJournal(this.clock, this.random, faults, heard);
     this.#gateway = this.#open(null);
+  }
+
+  get counts(): SimCounts {
+    return { ...this.#counts, tornWrites: this.journal.tornRows };
+  }
+
+  /** A message of the network: it arrives so many times, each at its own moment. */
+  carry(delaysMs: readonly number[], arrive: () => void): void {
+    this.#counts.losses += delaysMs.length === 0 ? 1 : 0;
+    this.#counts.doubles += delaysMs.length > 1 ? 1 : 0;
+    for (const delayMs of delaysMs) {
+      this.#counts.delays += delayMs > 0 ? 1 : 0;
+      this.clock.setTimer(delayMs, arrive);
+    }
   }
 
   /** Runs a check of the scenario; what it throws ends the run. */
@@ -179,21 +197,25 @@ export class SimSystem {
 
   /** Y1. */
   #carry(from: Life, to: Life, envelope: Envelope): void {
-    if (!from.isAlive) return;
+    if (!from.isAlive) return void (this.#counts.losses += 1);
     const bytes = pack(envelope);
     const link = `${from.host.index}>${to.host.index}`;
     const soonestMs = this.clock.now() + this.random.between(0, this.#faults.linkMsMax);
     const atMs = Math.max(soonestMs, this.#arrivals.get(link) ?? 0);
     this.#arrivals.set(link, atMs);
+    if (atMs > this.clock.now()) this.#counts.delays += 1;
     this.clock.setTimer(atMs - this.clock.now(), () => {
       if (to.isAlive) to.host.receive(unpack(bytes) as Envelope);
+      else this.#counts.losses += 1;
     });
   }
 
   #end(life: Life, id: string | null): void {
     life.isAlive = false;
     this.#lives.delete(life.host.index);
-    if (id !== null) this.journal.crash(id);
+    if (id === null) return;
+    this.#counts.crashes += 1;
+    this.journal.crash(id);
   }
 
   #lifeOf(id: string): Life | undefined {

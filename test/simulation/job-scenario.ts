@@ -21,7 +21,7 @@ import { defineActor } from "../../src/runtime/actor.js";
 import type { AnyDefinition } from "../../src/runtime/cell-host.js";
 import { type NetworkFaults, SimClient } from "../../src/sim/sim-client.js";
 import { SimRandom } from "../../src/sim/sim-random.js";
-import { SimSystem } from "../../src/sim/sim-system.js";
+import { type SimCounts, SimSystem } from "../../src/sim/sim-system.js";
 import { JobOracle } from "./job-oracle.js";
 import { must } from "./shard-oracle.js";
 import { SimCluster } from "./sim-cluster.js";
@@ -37,6 +37,7 @@ export type JobReport = Readonly<{
   relaunches: number;
   rounds: number;
   faults: number;
+  counts: SimCounts;
   endedAtMs: number;
   trace: string;
 }>;
@@ -119,7 +120,8 @@ class JobScenario {
     const endedAtMs = system.clock.now() - this.#startMs;
     const rounds = this.#cluster.training.rounds.size;
     const trace = String(hashOf(oracle.lines));
-    return { stage, reason: reason?.code ?? "", restarts, relaunches, rounds, faults: this.#faults, endedAtMs, trace };
+    const spent = { restarts, relaunches, rounds, faults: this.#faults };
+    return { stage, reason: reason?.code ?? "", ...spent, counts: system.counts, endedAtMs, trace };
   }
 
   #startActors(): void {

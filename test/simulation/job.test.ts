@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import { simulateJob } from "./job-scenario.js";
-import { runSeeds, seedsOf } from "./seeds.js";
+import { mustHaveMet, runSeeds, seedsOf } from "./seeds.js";
 
 describe("a job, simulated", () => {
   it("keeps its budget, its rounds and its stages, and ends well when the faults stop", async function () {
     this.timeout(180_000);
-    const reports = await runSeeds(seedsOf(300), "job", simulateJob);
+    const reports = await runSeeds(seedsOf(1_000), "job", simulateJob);
     if (reports.length === 1) return console.log(reports[0]);
     const ends = new Set(reports.map(({ stage }) => stage));
     expect([...ends]).to.include.members(["succeeded", "failed", "stopped"]);
@@ -14,6 +14,7 @@ describe("a job, simulated", () => {
     };
     for (const field of ["restarts", "relaunches", "rounds", "faults"] as const)
       expect(sum(field), field).to.be.above(100);
+    mustHaveMet(reports, { delays: 100_000, losses: 5_000, doubles: 10_000, crashes: 1_000, tornWrites: 100 });
   });
 
   it("is the same run for the same seed", async () => {

@@ -11,7 +11,7 @@ import type { ShardEvent } from "../../src/job/shard-ledger.js";
 import { defineActor } from "../../src/runtime/actor.js";
 import { SimClient, type NetworkFaults } from "../../src/sim/sim-client.js";
 import { SimRandom } from "../../src/sim/sim-random.js";
-import { SimSystem } from "../../src/sim/sim-system.js";
+import { type SimCounts, SimSystem } from "../../src/sim/sim-system.js";
 import { must, ShardOracle } from "./shard-oracle.js";
 
 const faultsMs = 20_000;
@@ -23,8 +23,7 @@ const quiet: NetworkFaults = { delayMsMax: 5, lossChance: 0, doubleChance: 0 };
 export type RunReport = Readonly<{
   events: number;
   returns: number;
-  crashes: number;
-  tornRows: number;
+  counts: SimCounts;
   endedAtMs: number;
   trace: number;
 }>;
@@ -43,7 +42,6 @@ class ShardScenario {
   readonly #startMs: number;
   #finalSize: number;
   #requests = 0;
-  #crashes = 0;
   #events = 0;
   /** A running hash of every durable event. */
   #trace = 0;
@@ -85,8 +83,7 @@ class ShardScenario {
     return {
       events: this.#events,
       returns,
-      crashes: this.#crashes,
-      tornRows: system.journal.tornRows,
+      counts: system.counts,
       endedAtMs,
       trace: this.#trace,
     };
@@ -112,7 +109,6 @@ class ShardScenario {
     const everyMs = this.#random.pick([300, 3_000, 100_000]);
     this.#system.clock.setTimer(this.#random.between(1, 2 * everyMs), () => {
       if (!this.#isFaulty) return;
-      this.#crashes += 1;
       if (this.#random.chance(0.3)) this.#system.crashAll();
       else this.#system.crash(ref.id);
       this.#crashLater();
