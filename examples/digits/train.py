@@ -72,18 +72,23 @@ def next_shard(shards):
     return shard, int(most.item())
 
 
+def network():
+    convolutions = nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(32 * 16, 10))
+
+
 def main():
     dist.init_process_group("gloo")
     rank = dist.get_rank()
     torch.manual_seed(7)
     images, labels = load_digits(return_X_y=True)
-    images = torch.tensor(images, dtype=torch.float32) / 16
+    images = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
     labels = torch.tensor(labels)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(7))
     test, train = order[:360], order[360:]
 
-    model = DistributedDataParallel(nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10)))
-    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
+    model = DistributedDataParallel(network())
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     shards = shards_of(len(train))
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, "checkpoint.pt")
@@ -106,7 +111,6 @@ def main():
         os.replace(path + ".new", path)
         drover.checkpoint(step)
 
-    seen = 0
     epoch = -1
     while True:
         shard, most = next_shard(shards)  # All ranks are here: what they trained with before is done.
@@ -125,8 +129,7 @@ def main():
         step += 1
         if shard:
             shard.done()
-            seen += len(batch)
-            drover.report(step=step, loss=loss.item(), samples=seen)
+            drover.report(step=step, loss=loss.item(), samples=len(batch))
             if rank == 0 and shard.epoch > epoch:
                 epoch = shard.epoch
                 print(f"epoch {epoch + 1} of {args.epochs}: step {step}, loss {loss.item():.4f}", flush=True)
