@@ -161,7 +161,7 @@ export interface SnapshotSpec<State> {
   take(state: State): unknown;
   /** The state out of what `take` gave. Throws `BoundaryError` for what it cannot read. */
   parse(taken: unknown, version: number, options: unknown): State;
-  /** A snapshot is taken once this many events have come since the last. 1 to 1,000,000; default 10,000. */
+  /** A snapshot is taken once this many events have come since the last. 1 to 1,000,000; default 1,000: replay is that long at most. */
   readonly everyEvents?: number;
 }
 

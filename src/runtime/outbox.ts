@@ -18,7 +18,7 @@ type Batch = { outputs: Output[]; isDurable: boolean };
 export type SnapshotState = Readonly<{ state: unknown; answered: [string, unknown][] }>;
 
 /** A snapshot after this many events unless the definition says otherwise. */
-const everyEventsDefault = 10_000;
+const everyEventsDefault = 1_000;
 
 export class Outbox {
   readonly #actor: string;
