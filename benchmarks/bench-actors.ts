@@ -31,7 +31,7 @@ export const benchAsker = defineActor<AskerState, AskerMessage, never>({
     const ask = (): void => {
       state.left--;
       state.open++;
-      ctx.ask(actorRef<EchoMessage>(state.to), { type: "echo", payload: tenFields(state.left) }, () => ({ type: "was-answered" }));
+      ctx.ask(actorRef<EchoMessage>(state.to), { type: "echo", payload: tenFields(state.left) }, (outcome) => ({ type: "was-answered", isOk: outcome.ok }));
     };
     if (message.type === "ask-many") {
       Object.assign(state, { to: message.to, left: message.count, open: 0, count: message.count, done: ctx.deferReply() });

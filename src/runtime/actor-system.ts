@@ -58,6 +58,10 @@ export type BoundRef<Message extends Typed> = Readonly<{
   ask<Type extends Message["type"]>(message: Message & Readonly<{ type: Type }>, options?: AskOptions): Promise<ReplyOf<Message, Type>>;
 }>;
 
+/** A tree that has just started has better to do; an actor that has just failed may fail again. */
+const spareAfterStartMs = 1_000;
+const spareAfterRestartMs = 20;
+
 export class ActorSystem implements SupervisorSystem {
   readonly clock: Clock;
   /** Settles when the system ends: `shutdown` after `close`, else what climbed to the root guardian. */
@@ -134,7 +138,7 @@ export class ActorSystem implements SupervisorSystem {
       this.#threads.lose([...parents.keys()], { kind: "shutdown" }, false);
       throw thrown;
     }
-    if (this.#threads.all().length > 0) this.#threads.keepSpare();
+    if (this.#threads.all().length > 0) this.#threads.keepSpare(spareAfterStartMs);
   }
 
   /** Has threads ready for actors that will be supervised later: their start is then a matter of milliseconds. */
@@ -231,7 +235,7 @@ export class ActorSystem implements SupervisorSystem {
     const why = "message" in reason ? reason.message : reason.kind;
     this.#options.log?.({ level: "warn", actor: child, text: "restarted", fields: { why, restarts } });
     if (supervisor.notify) this.tell(supervisor.notify, { type: "child-restarted", child, why, restarts } as Typed);
-    if (this.#threads.all().length > 0) this.#threads.keepSpare();
+    if (this.#threads.all().length > 0) this.#threads.keepSpare(spareAfterRestartMs);
   }
 
   #failed(actor: string, reason: ExitReason, error: ErrorData, from?: Thread): void {

@@ -27,8 +27,6 @@ export type ThreadsOptions = Readonly<{
   onLost: (actors: readonly string[], reason: ExitReason) => void;
 }>;
 
-/** How long after a start the next spare thread is made. */
-const spareAfterMs = 1_000;
 
 export class Threads {
   readonly #options: ThreadsOptions;
@@ -123,15 +121,15 @@ export class Threads {
     }
   }
 
-  /** Has a spare thread ready soon (T3): what has just been started comes first, for making a thread takes this one milliseconds. */
-  keepSpare(): void {
+  /** Has a spare thread ready `afterMs` from now (T3): what has just been started comes first, for making a thread takes time from it. */
+  keepSpare(afterMs: number): void {
     if (this.#isClosed || this.#spare || this.#spareTimer) return;
     this.#spareTimer = setTimeout(() => {
       this.#spareTimer = null;
       const spare = this.#open(this.#options.heapMiB);
       this.#spare = spare;
       spare.send((control) => control.warm([...this.#modules]));
-    }, spareAfterMs);
+    }, afterMs);
     this.#spareTimer.unref();
   }
 
