@@ -4,14 +4,15 @@ import type { HistoryEvent } from "../src/store/journal-messages.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const texts: Readonly<Record<string, (event: Fields) => string>> = {
+const texts: Readonly<Record<string, (event: Fields) => string | null>> = {
   "stage-changed": ({ to, because }) => `${text(to)}: ${text(because)}`,
   "rank-failed": ({ failure, host }) => {
     const { rank, reason, exitCode, signal } = failure as { rank: number; reason: string; exitCode: number | null; signal: string | null };
     return `rank ${rank} on ${text(host)} failed (${reason}, ${signal ?? `exit code ${String(exitCode)}`})`;
   },
   "round-sealed": ({ round, worldSize, because }) => `round ${text(round)}: a world of ${text(worldSize)} (${text(because)})`,
-  "agent-ended": ({ node, because, isRestarted }) => `the agent of ${text(node)} ended (${text(because)})${isRestarted === true ? "; another takes over its ranks" : ""}`,
+  "agent-ended": ({ node, because, isRestarted }) =>
+    isRestarted === true ? `the agent of ${text(node)} ended (${text(because)}); another takes over its ranks` : null, // Else its node has ended, or the job.
   "node-ended": ({ node, state, because }) => `${text(node)} ${text(state)}: ${text(because)}`,
   "node-unplaceable": ({ node, because }) => `${text(node)} finds no host: ${text(because)}`,
   "finding-noted": ({ finding }) => `diagnosis: ${text((finding as { summary: string }).summary)}`,

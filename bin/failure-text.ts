@@ -5,7 +5,8 @@ import { explainError } from "../src/job/diagnosis-hints.js";
 import type { JobStatus } from "../src/wire/job-status.js";
 
 export function failureText({ job, stage, reason }: JobStatus): string {
-  const head = `${chalk.red.bold(`${job} ${stage}`)}: ${reason?.message ?? "no reason is known"}`;
+  const paint = stage === "stopped" ? chalk.yellow : chalk.red;
+  const head = `${paint.bold(`${job} ${stage}`)}: ${reason?.message ?? "no reason is known"}`;
   const failure = reason?.failure;
   if (!failure) return head;
   const how = failure.signal ?? `exit code ${String(failure.exitCode)}`;

@@ -72,6 +72,7 @@ export class Follower {
       for (;;) {
         const final = finalOf(this.#dir);
         this.#look(final !== null);
+        if (final && process.stdout.isTTY) this.#screen.show(liveBlock(final.job, performance.now() - this.#startedAtMs));
         if (final) return { status: final.job, isInterrupted: this.#interrupts > 0 };
         this.#showBlock();
         this.#mustLive();

@@ -14,10 +14,10 @@ const colourOf: Readonly<Record<string, (text: string) => string>> = {
 };
 
 export function liveBlock(status: JobStatus, elapsedMs: number): string {
-  const { job, stage, worldSize, step, samplesPerSecond, loss, restarts, maxRestarts, goodput, nodes } = status;
+  const { job, stage, worldSize, step, samplesPerSecond, loss, restarts, maxRestarts, goodput, ranks } = status;
   const paint = colourOf[stage] ?? chalk.cyan;
   const fields = [
-    `${worldSize} rank${worldSize === 1 ? "" : "s"} on ${nodes.filter((node) => node.groupRank !== null).length} node(s)`,
+    worldSize === 0 ? null : `${count(worldSize, "rank")} on ${count(new Set(ranks.map(({ node }) => node)).size, "node")}`,
     step === null ? null : `step ${step}`,
     samplesPerSecond === null ? null : `${rounded(samplesPerSecond)} samples/s`,
     loss === null ? null : `loss ${typeof loss === "number" ? loss.toPrecision(4) : chalk.red(loss)}`,
@@ -33,6 +33,10 @@ export function clockOf(ms: number): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const hours = Math.floor(seconds / 3_600);
   return `${hours > 0 ? `${hours}:` : ""}${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
 function rounded(value: number): string {
