@@ -46,6 +46,7 @@ export const statusOfCode: Readonly<Record<string, number>> = {
   STATE_LOCKED: 503,
   STATE_NOT_FOUND: 503,
   SYSTEM_CLOSED: 503,
+  TOO_MANY_CONNECTIONS: 503,
   TOO_MANY_STREAMS: 503,
   DEADLINE_EXCEEDED: 504,
 };

@@ -50,6 +50,7 @@ export async function createHttpServer(routes: readonly Route[], options: HttpSe
     },
   });
   await app.register(rateLimit, {
+    global: false,
     max: limits.requestsPerSecondMax * (rateWindowMs / 1_000),
     timeWindow: rateWindowMs,
     errorResponseBuilder: (_request, { max }) =>
@@ -58,6 +59,7 @@ export async function createHttpServer(routes: readonly Route[], options: HttpSe
         hint: "Wait as Retry-After says.",
       }),
   });
+  app.addHook("onRequest", app.rateLimit()); // W3: before the token, which costs a hash.
   app.removeContentTypeParser("text/plain");
   app.addHook("onRequest", (request, reply, done) => {
     void reply.header("x-content-type-options", "nosniff");
@@ -151,8 +153,15 @@ function compileValidator(about: Readonly<{ schema: unknown; httpPart?: string }
 }
 
 function badRequest(path: string, value: unknown, allowed: string): HttpError {
-  const shown = (value === undefined ? "missing" : JSON.stringify(value)).slice(0, 100);
+  const shown = shownOf(value);
   return new HttpError("BAD_REQUEST", `${path} is ${shown}: ${allowed}`, { path, value: shown, allowed });
+}
+
+/** Of a list or an object only that it is one: it may be nested deeper than there is stack to print it. */
+function shownOf(value: unknown): string {
+  if (value === undefined) return "missing";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === "object" && value !== null ? "an object" : JSON.stringify(value).slice(0, 100);
 }
 
 function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {

@@ -1,6 +1,6 @@
 /** Bounds of the HTTP server; docs/api.md lists them. */
 export type WireLimits = Readonly<{
-  /** Open connections; more are closed at once. Default 20,000. */
+  /** Open connections; requests on more are refused with TOO_MANY_CONNECTIONS. Default 20,000. */
   connectionsMax: number;
   /** Requests of one client address, on average over ten seconds; more are refused with RATE_LIMITED. Default 5,000. */
   requestsPerSecondMax: number;

@@ -108,7 +108,7 @@ describe("master service, its refusals", () => {
   });
 
   it("has a test for every code of the table", () => {
-    const elsewhere = ["STATE_DAMAGED", "STATE_IO", "STATE_NEWER", "TOO_MANY_STREAMS", "MAILBOX_FULL", "SYSTEM_CLOSED"];
+    const elsewhere = ["STATE_DAMAGED", "STATE_IO", "STATE_NEWER", "TOO_MANY_STREAMS", "TOO_MANY_CONNECTIONS", "MAILBOX_FULL", "SYSTEM_CLOSED"];
     const tested = [...refused.flatMap(([, , , , codes]) => codes), ...Object.keys(provoked), ...elsewhere];
     expect([...tested].sort()).to.deep.equal(Object.keys(statusOfCode).sort());
     wire = new WireFixture();
