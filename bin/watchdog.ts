@@ -1,57 +1,63 @@
 /**
  * The watchdog of one job: `watchdog.js <jobDir> <pid> <startTime>`. Watches the master that is named, and starts another when it dies.
  *
- * Ends when the job has ended, when the state cannot be used (the master says so with exit code 3), or when the master died more than
- * `deathsMax` times within `deathsWithinMs`; then `drover resume` takes the job up.
+ * A master that served is started again at once, however often it dies: training goes on meanwhile. The watchdog ends when the job has ended,
+ * when the state cannot be used (the master says so with exit code 3), or when more than `deathsMax` masters within `deathsWithinMs` died
+ * before they served; then `drover resume` takes the job up.
  */
 
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { jobFiles, writeJson } from "../src/launch/job-folder.js";
-import { type ProcessIdentity, isAlive, ownIdentity } from "../src/launch/process-identity.js";
+import { jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
+import { type ProcessIdentity, isAlive, ownIdentity, parseIdentity } from "../src/launch/process-identity.js";
 import { livingWatchdog, spawnMaster } from "../src/launch/watchdog.js";
 
 const deathsMax = 10;
 const deathsWithinMs = 60_000;
 const lookEveryMs = 100;
 
-type End = Readonly<{ code: number | null; signal: string | null }>;
+type End = Readonly<{ pid: number; code: number | null; how: string }>;
 
 /** A master that is a child of ours, to its end. */
 function started(jobDir: string): Promise<End> {
   const child = spawnMaster(jobDir);
-  return new Promise((resolve, reject) => {
-    child.on("exit", (code, signal) => resolve({ code, signal }));
-    child.on("error", reject);
+  const { pid = 0 } = child;
+  return new Promise((resolve) => {
+    child.on("exit", (code, signal) => resolve({ pid, code, how: signal ?? `exit code ${String(code)}` }));
+    child.on("error", ({ message }) => resolve({ pid, code: null, how: message }));
   });
 }
 
 /** A master that is no child of ours: its end is seen in /proc, its exit code is not known. */
 async function adopted(master: ProcessIdentity): Promise<End> {
   while (isAlive(master)) await delay(lookEveryMs);
-  return { code: null, signal: null };
+  return { pid: master.pid, code: null, how: "it is gone" };
 }
 
 async function watch(jobDir: string, running: ProcessIdentity): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${new Date().toISOString()} watchdog ${process.pid} ${text}\n`);
-  let deaths: number[] = [];
-  let adopt: ProcessIdentity | null = running;
+  let early: number[] = [];
+  let next = (): Promise<End> => adopted(running);
   for (;;) {
-    const { code, signal } = adopt ? await adopted(adopt) : await started(jobDir);
-    adopt = null;
+    const { pid, code, how } = await next();
+    next = () => started(jobDir);
     if (existsSync(jobFiles(jobDir).final)) return 0;
     if (code === 3) {
       say("the state of the job cannot be used; see above");
       return 1;
     }
+    if (parseIdentity(readJson(jobFiles(jobDir).master))?.pid === pid) {
+      say(`the master ${pid} died (${how})`);
+      continue;
+    }
     const nowMs = Date.now();
-    deaths = [...deaths.filter((atMs) => nowMs - atMs < deathsWithinMs), nowMs];
-    say(`the master died (${signal ?? `exit code ${String(code)}`}), ${deaths.length} time(s) within ${deathsWithinMs / 1_000} s`);
-    if (deaths.length > deathsMax) {
+    early = [...early.filter((atMs) => nowMs - atMs < deathsWithinMs), nowMs];
+    say(`the master ${pid} died before it served (${how}), ${early.length} time(s) within ${deathsWithinMs / 1_000} s`);
+    if (early.length > deathsMax) {
       say("giving up: drover resume takes the job up");
       return 1;
     }
-    if (deaths.length > 3) await delay(50 * 2 ** (deaths.length - 3));
+    if (early.length > 3) await delay(50 * 2 ** (early.length - 3));
   }
 }
 
