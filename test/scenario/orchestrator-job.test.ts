@@ -260,6 +260,28 @@ describe("a job, by Orchestrator, Job Manager and Auto Scaler", () => {
     expect(await job.reason()).to.equal("PRECHECK_FAILED");
   });
 
+  it("gives the heir of a node that ran out of memory half as much again, for one relaunch, and says so", async () => {
+    const roles = [{ resources: { memoryBytes: 2 ** 30 }, entrypoint: { target: "/t.py", python: "/usr/bin/python3" } }];
+    job = new ScriptedJob({ maxRestarts: 0, roles });
+    await job.start();
+    await job.node("worker-0").exit(0, { signal: "SIGKILL", isOutOfMemory: true });
+    await job.settle();
+    expect(await job.stage()).to.equal("running");
+    expect(await job.states()).to.deep.equal({ "worker-0": "relaunched", "worker-1": "running" });
+    expect(await job.world()).to.include({ restarts: 0, relaunches: 1 });
+    const [, decided] = job.events("job-auto-scaler", "scale-decided");
+    expect(decided).to.have.property("because", "worker-1 with 1536 MiB of memory takes the place of worker-0: rank 0 ran out of memory");
+    expect(decided).to.have.nested.property("decision.create[0].resources.memoryBytes", 1.5 * 2 ** 30);
+  });
+
+  it("restarts in place, out of the restarts, what ran out of memory that nobody had set a bound to", async () => {
+    await begin();
+    await job.node("worker-0").exit(0, { exitCode: 1, errorText: "Traceback (most recent call last):\nMemoryError: no room" });
+    await job.settle();
+    expect(await job.world()).to.include({ restarts: 1, relaunches: 0 });
+    expect(job.events("job-manager", "round-opened").at(-1)).to.have.property("because", "rank 0 (worker-0) ran out of memory");
+  });
+
   it("ends when a node that it cannot do without fits on no host", async () => {
     job = new ScriptedJob({ roles: [{ entrypoint: { target: "/t.py", python: "/usr/bin/python3" } }] });
     job.unplaceable.set("worker-0", "refused");
