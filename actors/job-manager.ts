@@ -204,7 +204,8 @@ function registerAgent(state: JobManagerState, ledger: Ledger, message: AgentMes
   const node = job.nodes.get(message.node);
   if (!node || !job.spec) return ctx.reply({ ok: false, code: "UNKNOWN_NODE", message: `There is no node ${message.node} in this job.` });
   const former = volatile.polls.get(node.id);
-  if (!nodeRules.registerAgent(ledger, node, message)) return ctx.reply(stale(node));
+  const isFirstHeard = volatile.gauges.heardAtMs(node.id) === null;
+  if (!nodeRules.registerAgent(ledger, node, { ...message, isFirstHeard })) return ctx.reply(stale(node));
   if (former && former.agentId !== message.agentId) answerPoll(state, node.id, ctx);
   volatile.gauges.hear(node.id, ctx.now());
   ctx.reply({ ok: true, spec: job.spec, role: node.role, nodeRank: node.nodeRank, heartbeatIntervalMs: job.spec.heartbeat.intervalMs });

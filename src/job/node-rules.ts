@@ -4,7 +4,7 @@
  * - A1  One life of an agent is listened to at a time; an earlier one is refused and ends itself.
  * - A2  An agent that dies is started again in place, and ranks that it finds alive are adopted: nothing restarts.
  * - A3  An agent that comes back to no ranks at all has lost its node's processes: to go on with the node is a relaunch. Where the budget has
- *       none left and the others make a world, they go on without it.
+ *       none left and the others make a world, they go on without it. What was lost while the master was away (the power, perhaps) is not charged.
  * - A4  Silence beyond the heartbeat timeout, or a host that is gone, is the end of a node.
  */
 
@@ -48,32 +48,39 @@ export function noteUnplaceable(ledger: Ledger, node: NodeRecord, because: strin
   if (group) settleRound(ledger, group);
 }
 
-export type Registration = Readonly<{ agentId: string; agentPid: number; facts: HostFacts; ranks: readonly RankReport[] }>;
+export type Registration = Readonly<{
+  agentId: string;
+  agentPid: number;
+  facts: HostFacts;
+  ranks: readonly RankReport[];
+  /** Nothing was heard of the node since the Job Manager came up. */
+  isFirstHeard: boolean;
+}>;
 
 /** False when this life of the agent was replaced, or its node has ended (A1). */
 export function registerAgent(ledger: Ledger, node: NodeRecord, agent: Registration): boolean {
   if (!isLive(node.state) || node.formerAgentIds.includes(agent.agentId)) return false;
-  const { agentId, agentPid, facts } = agent;
+  const { agentId, agentPid, facts, isFirstHeard } = agent;
   const leftAlone = node.ranksLeftAlone;
   const isSameLife = node.agentId === agentId;
   const host = node.host ?? facts.host;
   ledger.emit({ type: "agent-registered", node: node.id, host, agentId, agentPid, facts, atMs: ledger.nowMs });
   const group = ledger.job.groups.get(node.group);
   if (!group || !isFit(node.state) || !isActive(ledger)) return true;
-  if (group.phase === "sealed" && group.members.has(node.id)) adopt(ledger, group, node, agent.ranks);
-  else if (group.phase === "open" && leftAlone > 0 && agent.ranks.length === 0 && !isSameLife) takeUpEmpty(ledger, group, node);
+  if (group.phase === "sealed" && group.members.has(node.id)) adopt(ledger, group, node, agent);
+  else if (group.phase === "open" && leftAlone > 0 && agent.ranks.length === 0 && !isSameLife) takeUpEmpty(ledger, group, node, isFirstHeard);
   else considerScaling(ledger, group);
   return true;
 }
 
 /** A2: ranks that are reported live on; those that are not are lost. */
-function adopt(ledger: Ledger, group: GroupRecord, node: NodeRecord, reports: readonly RankReport[]): void {
+function adopt(ledger: Ledger, group: GroupRecord, node: NodeRecord, { ranks: reports, isFirstHeard }: Registration): void {
   const { round } = group;
   const present = new Set(reports.filter((report) => report.round === round).map((report) => report.localRank));
   if (present.size === 0 && node.ranks.every((rank) => rank.state === "assigned")) {
     openRound(ledger, group, "recovery", `the agent of ${node.id} was replaced before its ranks began`);
   } else if (present.size === 0 && node.state === "running") {
-    takeUpEmpty(ledger, group, node);
+    takeUpEmpty(ledger, group, node, isFirstHeard);
   } else if (present.size > 0) {
     reportRanks(ledger, node, reports);
     if (group.round !== round || group.phase !== "sealed") return;
@@ -83,16 +90,16 @@ function adopt(ledger: Ledger, group: GroupRecord, node: NodeRecord, reports: re
 }
 
 /** A3. */
-function takeUpEmpty(ledger: Ledger, group: GroupRecord, node: NodeRecord): void {
+function takeUpEmpty(ledger: Ledger, group: GroupRecord, node: NodeRecord, wasAway: boolean): void {
   const { job } = ledger;
-  const because = `the agent and the ranks of ${node.id} died together`;
-  const isCharged = canRelaunch(job.budget);
-  if (!isCharged && canGoOnWithout(job, group, node)) {
+  const because = `the agent and the ranks of ${node.id} died together${wasAway ? " while the master was away" : ""}`;
+  const isCharged = !wasAway && canRelaunch(job.budget);
+  if (!wasAway && !isCharged && canGoOnWithout(job, group, node)) {
     return endNode(ledger, node, { state: "lost", because: `${because}; no relaunch is left`, code: "TOO_FEW_NODES" });
   }
   ledger.emit({ type: "node-emptied", node: node.id, host: node.host, because, isCharged });
   if (group.phase !== "sealed") return;
-  if (isCharged) openRound(ledger, group, "recovery", because);
+  if (isCharged || wasAway) openRound(ledger, group, "recovery", because);
   else loseRanks(ledger, node, node.ranks.filter((rank) => rank.state !== "succeeded"), because);
 }
 

@@ -21,10 +21,10 @@ describe("drover resume", function () {
   const hasStep = (step: number): Promise<true> => waitFor(`step ${step}`, () => (lastStep() >= step ? true : undefined));
   const isClean = (): Promise<true> =>
     waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 15_000);
-  /** As if the machine had lost its power. */
-  const killEverything = (): Promise<true> =>
-    waitFor(() => `everything to be dead: ${home.leftovers().join("; ")}`, () => {
-      const left = home.leftovers();
+  /** Until all that `isMeant` is dead; without it, as if the machine had lost its power. */
+  const kill = (isMeant: (line: string) => boolean = () => true): Promise<true> =>
+    waitFor(() => `all to be dead: ${home.leftovers().join("; ")}`, () => {
+      const left = home.leftovers().filter(isMeant);
       for (const line of left) process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
       return left.length === 0 ? true : undefined;
     });
@@ -34,9 +34,10 @@ describe("drover resume", function () {
   };
 
   it("takes up a job after Ctrl-C, after drover stop and after a reboot, and goes on from its checkpoint", async () => {
-    const steps = 120;
-    const script = [ddpTrain, "--out", home.out, "--steps", String(steps), "--step-seconds", "0.05"];
-    const first = home.start(["run", "--name", "j", "--nproc-per-node", "2", "--keep-warm", "1m", "--max-restarts", "0", "--python", python, ...script]);
+    const steps = 100;
+    const noBudget = ["--max-restarts", "0", "--max-relaunches", "0"];
+    const script = [ddpTrain, "--out", home.out, "--steps", String(steps), "--step-seconds", "0.03"];
+    const first = home.start(["run", "--name", "j", "--nproc-per-node", "2", "--keep-warm", "1m", "--python", python, ...noBudget, ...script]);
     await hasStep(3);
     first.child.kill("SIGINT");
     expect((await first.finished).code).to.equal(130);
@@ -58,7 +59,7 @@ describe("drover resume", function () {
     const from = lastStep();
     await hasStep(from + 5);
     third.child.kill("SIGKILL");
-    await killEverything();
+    await kill();
     expect((await home.call(["ps"])).stdout).to.match(/j +down/);
 
     const fourth = await home.call(["resume", "j"]);
@@ -83,7 +84,14 @@ describe("drover resume", function () {
     const live = await home.call(["resume", "j"]);
     expect([live.code, live.stderr]).to.deep.equal([1, "drover: j is running. drover logs j -f follows it.\n"]);
     run.child.kill("SIGKILL");
-    await killEverything();
+
+    const { ranks } = await home.status("j");
+    await kill((line) => /bin\/(watchdog|master|spare)\.js/.test(line));
+    expect((await home.call(["ps"])).stdout).to.match(/j +down/);
+    expect((await home.call(["resume", "j", "--detach"])).code).to.equal(0);
+    const adopted = await home.until("j", "the job to run", (s) => s.stage === "running" && s.master.pid !== null);
+    expect([adopted.restarts, adopted.ranks[0]?.pid], "the ranks are adopted").to.deep.equal([0, ranks[0]?.pid]);
+    await kill();
 
     const dir = join(home.path, "jobs/j");
     for (const name of readdirSync(dir).filter((file) => file.startsWith("state.db"))) {

@@ -102,7 +102,7 @@ class Play {
         return rules.noteLaunched(ledger, node, { host: "h", address: "a", pid: 1 });
       case "register": {
         const ranks = local === 1 ? [report({ localRank: 0 }), report({ localRank: 1 })] : [];
-        rules.registerAgent(ledger, node, { agentId: `life-${++this.lives}`, agentPid: 2, facts: moreFacts, ranks });
+        rules.registerAgent(ledger, node, { agentId: `life-${++this.lives}`, agentPid: 2, facts: moreFacts, ranks, isFirstHeard: false });
         return;
       }
       case "fit":
