@@ -53,9 +53,9 @@ export class MasterClient {
     return this.#isReachable;
   }
 
-  /** Until it is answered, or `isWanted` says no: then null. */
-  async post(path: string, body: unknown, isWanted: () => boolean = () => true): Promise<Answer | null> {
-    return this.#persist("POST", path, JSON.stringify(body), postTimeoutMs, isWanted);
+  /** Until it is answered, or `isWanted` says no: then null. `body` is made anew for each attempt. */
+  async post(path: string, body: () => unknown, isWanted: () => boolean = () => true): Promise<Answer | null> {
+    return this.#persist("POST", path, () => JSON.stringify(body()), postTimeoutMs, isWanted);
   }
 
   /** One attempt; null where it failed. */
@@ -70,7 +70,7 @@ export class MasterClient {
 
   /** A long poll of up to `waitMs`, until it is answered. */
   async get(path: string, waitMs: number, isWanted: () => boolean): Promise<Answer | null> {
-    return this.#persist("GET", path, null, waitMs + postTimeoutMs, isWanted);
+    return this.#persist("GET", path, () => null, waitMs + postTimeoutMs, isWanted);
   }
 
   close(): void {
@@ -79,11 +79,11 @@ export class MasterClient {
     this.#agent.destroy();
   }
 
-  async #persist(method: string, path: string, body: string | null, timeoutMs: number, isWanted: () => boolean): Promise<Answer | null> {
+  async #persist(method: string, path: string, body: () => string | null, timeoutMs: number, isWanted: () => boolean): Promise<Answer | null> {
     const requestId = this.#newRequestId(); // M1
     for (let backoffMs = backoffMinMs; isWanted() && !this.#aborter.signal.aborted; backoffMs = Math.min(backoffMaxMs, backoffMs * 2)) {
       try {
-        return await this.#attempt(method, path, body, timeoutMs, requestId);
+        return await this.#attempt(method, path, body(), timeoutMs, requestId);
       } catch (error) {
         if (!(error instanceof AttemptFailed)) throw error;
         await this.#sleep(backoffMs * (0.5 + Math.random()));

@@ -50,7 +50,7 @@ export class MasterLink {
   /** Null if the master will not have this agent. Reports wait until this is through. */
   async register(facts: HostFacts, ranks: readonly RankReport[]): Promise<Registered | null> {
     while (this.#isOpen) {
-      const answer = await this.#post("register", { agentPid: process.pid, facts, ranks });
+      const answer = await this.#post("register", () => ({ agentPid: process.pid, facts: { ...facts, clockMs: Date.now() }, ranks }));
       if (answer?.ok !== true) continue; // Refused for now: `#refused` has waited.
       this.#isRegistered();
       const { role, nodeRank, heartbeatIntervalMs } = answer;
@@ -77,7 +77,7 @@ export class MasterLink {
   /** True once the master has it; false if it must not be told any more. */
   async reportRanks(ranks: readonly RankReport[]): Promise<boolean> {
     await this.#registered;
-    return (await this.#post("ranks", { ranks }))?.ok === true;
+    return (await this.#post("ranks", () => ({ ranks })))?.ok === true;
   }
 
   /** At most one under way; what comes meanwhile is dropped, for only the newest matters and more will come. */
@@ -88,12 +88,12 @@ export class MasterLink {
   }
 
   async reportProbe(probe: string, text: string): Promise<void> {
-    await this.#post("probe", { probe, text });
+    await this.#post("probe", () => ({ probe, text }));
   }
 
   /** True once the master has taken it. */
   async join(round: number, nproc: number, storeHost: string, storePort: number, isWanted: () => boolean): Promise<boolean> {
-    return (await this.#post("join", { round, nproc, storeHost, storePort }, isWanted))?.ok === true;
+    return (await this.#post("join", () => ({ round, nproc, storeHost, storePort }), isWanted))?.ok === true;
   }
 
   close(): void {
@@ -102,8 +102,8 @@ export class MasterLink {
     this.#client.close();
   }
 
-  async #post(what: string, fields: object, isWanted: () => boolean = () => true): Promise<Answer | null> {
-    const answer = await this.#client.post(`${this.#base}/${what}`, this.#body(fields), () => this.#isOpen && isWanted());
+  async #post(what: string, fields: () => object, isWanted: () => boolean = () => true): Promise<Answer | null> {
+    const answer = await this.#client.post(`${this.#base}/${what}`, () => this.#body(fields()), () => this.#isOpen && isWanted());
     if (answer?.ok === false) await this.#refused(what, answer);
     return answer;
   }

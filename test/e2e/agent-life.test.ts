@@ -161,12 +161,22 @@ for (const isWarm of [true, false]) {
       expect(home.leftovers()).to.deep.equal([]);
     });
 
-    it("reports progress from the file and its use of the host", async () => {
+    it("reports progress from the file", async () => {
       await open("import json, os, time\nwith open(os.environ['DROVER_PROGRESS_FILE'], 'a') as f:\n    f.write(json.dumps({'step': 7, 'loss': float('nan'), 'samples': 64}) + '\\n')\ntime.sleep(600)\n", 1);
       home.startAgent();
       await home.runRound(1);
       const { body } = await home.master.until("progress", ({ body: { ranks } }) => JSON.stringify(ranks).includes('"step":7'));
       expect((body["ranks"] as object[])[0]).to.include({ rank: 0, step: 7, loss: "nan", samples: 64 });
+    });
+
+    it("reports the CPU and the memory of each rank, its children's included", async () => {
+      await open("import subprocess, sys, time\nfilled = bytearray(64 << 20)\nsubprocess.Popen([sys.executable, '-S', '-c', 'while True: pass'])\nwhile True:\n    print('step 1', flush=True)\n    time.sleep(0.2)\n", 1);
+      home.startAgent();
+      await home.runRound(1);
+      type Use = { memoryBytes: number; cpuCores: number };
+      const isMeasured = (ranks: unknown): boolean => (ranks as Use[]).some(({ memoryBytes, cpuCores }) => memoryBytes > 64 << 20 && cpuCores > 0.1);
+      const { body } = await home.master.until("progress", ({ body: { ranks } }) => isMeasured(ranks));
+      expect((body["ranks"] as Use[])[0]?.cpuCores).to.be.below(3);
     });
 
     it("reports progress from printed lines", async () => {
