@@ -29,10 +29,10 @@ export class Metrics {
   readonly #nodes = this.#gauge("drover_job_nodes", "Nodes by state", ["state"]);
   readonly #restarts = this.#gauge("drover_job_restarts", "Restarts of ranks that the job has spent");
   readonly #relaunches = this.#gauge("drover_job_relaunches", "Relaunches of nodes that the job has spent");
-  readonly #step = this.#gauge("drover_job_step", "Newest step reported");
-  readonly #loss = this.#gauge("drover_job_loss", "Newest loss reported");
-  readonly #rate = this.#gauge("drover_job_samples_per_second", "Samples a second over all ranks");
-  readonly #goodput = this.#gauge("drover_job_goodput", "Share of the time that went into steps which no failure undid");
+  readonly #step = this.#unknownYet("drover_job_step", "Newest step reported");
+  readonly #loss = this.#unknownYet("drover_job_loss", "Newest loss reported");
+  readonly #rate = this.#unknownYet("drover_job_samples_per_second", "Samples a second over all ranks");
+  readonly #goodput = this.#unknownYet("drover_job_goodput", "Share of the time that went into steps which no failure undid");
   readonly #paused = this.#gauge("drover_journal_paused", "1 while acknowledgements wait for the disk");
   readonly #commits = this.#counter("drover_journal_commits_total", "Transactions written");
   readonly #position = this.#gauge("drover_journal_commit_seq", "Position of the newest event");
@@ -51,6 +51,13 @@ export class Metrics {
 
   #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
     return new Gauge({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  /** Not shown until there is something to show: a loss of 0 is not the same as none. */
+  #unknownYet(name: string, help: string): Gauge {
+    const gauge = this.#gauge(name, help);
+    gauge.remove();
+    return gauge;
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {
@@ -80,10 +87,10 @@ export class Metrics {
     this.#relaunches.set(world.relaunches);
     this.#nodes.reset();
     for (const { state } of world.nodes) this.#nodes.inc({ state });
-    if (world.step !== null) this.#step.set(world.step);
-    if (world.loss !== null) this.#loss.set(lossOf(world.loss));
-    if (world.samplesPerSecond !== null) this.#rate.set(world.samplesPerSecond);
-    if (world.goodput !== null) this.#goodput.set(world.goodput);
+    show(this.#step, world.step);
+    show(this.#loss, world.loss === null ? null : lossOf(world.loss));
+    show(this.#rate, world.samplesPerSecond);
+    show(this.#goodput, world.goodput);
   }
 
   showStore({ commitSeq, pendingEvents, commits, paused }: StoreInspection): void {
@@ -114,6 +121,11 @@ export class Metrics {
     const { user, system } = process.cpuUsage();
     put(this.#cpu, (user + system) / 1_000_000);
   }
+}
+
+function show(gauge: Gauge, value: number | null): void {
+  if (value === null) gauge.remove();
+  else gauge.set(value);
 }
 
 /** A counter that somebody else counts. */

@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { jobAnswer } from "../../src/wire/job-api.js";
 import { WireClient } from "../../src/wire/client.js";
 import { BoundaryError } from "../../src/base/errors.js";
+import { masterService } from "../../actors/protocol/refs.js";
 import { quietWorld, WireFixture } from "../fixtures/wire-far-side.js";
 
 const node = {
@@ -126,6 +127,17 @@ describe("master service, the job", () => {
         expect(responses).to.have.all.keys("200", "default");
       }
     }
+  });
+
+  it("shows no loss, step, rate or goodput where none is known", async () => {
+    await begin({ "job-manager": { "get-world": quietWorld } });
+    wire.system.tell(masterService, { type: "stage-changed", stage: "rendezvous", reason: null, isFinal: false });
+    const asked = wire.call("/metrics");
+    while (!wire.heardBy("state-backend").some(({ type }) => type === "inspect")) await wire.system.settle();
+    await wire.system.advance(3_000);
+    const { text } = await asked;
+    expect(text).to.include('drover_job_stage{stage="rendezvous"} 1').and.to.include("drover_job_world_size 0");
+    expect(text).not.to.match(/^drover_job_(loss|step|samples_per_second|goodput) /m);
   });
 
   it("shows metrics of the job, the actors and the requests, and counts what did not answer", async () => {
