@@ -1,5 +1,6 @@
 /** `kill -9` of a rank, and of the master, in the middle of training: how long until the next step; torchrun in turn for the rank. */
 
+import { readFileSync } from "node:fs";
 import { type Figure, figureOf } from "./figure.js";
 import { Run, type Step } from "./job-runs.js";
 
@@ -71,12 +72,51 @@ async function mastersKilled(): Promise<{ backMs: number[]; slowestStepMs: numbe
   return { backMs, slowestStepMs };
 }
 
+type Node = Readonly<{ id: string; agentPid: number; state: string }>;
+
+/** Milliseconds from the death of the nursery, and all ranks with it, to the next step; and of the agent to the next one, which adopts the ranks. */
+async function nodesKilled(): Promise<{ nurseryMs: number[]; agentMs: number[] }> {
+  const run = new Run();
+  run.drover(["--max-restarts", "1000", "--keep-warm", "0"], endless);
+  await hasBegun(run);
+  const nurseryMs: number[] = [];
+  const agentMs: number[] = [];
+  const nodeNow = (): Node | undefined => (JSON.parse(run.command("status", "bench", "--json")) as { nodes: Node[] }).nodes[0];
+  for (let round = 0; round < rounds; round++) {
+    const before = run.steps(0).at(-1)?.pid ?? 0;
+    const killedAtMs = Date.now();
+    process.kill(Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${before}/status`, "utf8"))?.[1]), "SIGKILL");
+    const next = await run.firstStep(0, (line) => line.pid !== before && line.step !== "start" && line.atMs > killedAtMs, 20_000);
+    if (!next) throw new Error(`no step after the nursery died: ${run.output}`);
+    nurseryMs.push(next.atMs - killedAtMs);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+
+    const agent = nodeNow()?.agentPid ?? 0;
+    const agentKilledAtMs = Date.now();
+    process.kill(agent, "SIGKILL");
+    for (;;) {
+      const node = nodeNow();
+      if (node && node.agentPid !== agent && node.state === "running") break;
+      if (Date.now() - agentKilledAtMs > 20_000) throw new Error(`no agent came back: ${run.output}`);
+    }
+    agentMs.push(Date.now() - agentKilledAtMs);
+    if (run.steps(0).at(-1)?.pid !== next.pid) throw new Error("a rank was restarted when its agent died");
+  }
+  run.command("stop", "bench", "--kill");
+  await run.ended();
+  await run.close();
+  return { nurseryMs, agentMs };
+}
+
 export async function run(): Promise<Figure[]> {
   const ranks = await ranksKilled();
+  const node = await nodesKilled();
   const master = await mastersKilled();
   const name = `torchrun, same script (${ranks.lost} of ${rounds} never came back)`;
   return [
     figureOf("kill -9 of a rank → first step of the next incarnation", "ms", ranks.drover, { name, runs: ranks.torchrun }, { atMost: 0.1 }),
+    figureOf("kill -9 of a nursery, its ranks with it → first step of the next incarnation", "ms", node.nurseryMs, null, {}),
+    figureOf("kill -9 of an agent → the next one has the ranks, none restarted", "ms", node.agentMs, null, {}),
     figureOf("kill -9 of the master → it serves again", "ms", master.backMs, null, { atMost: 1000 }),
     figureOf("slowest step while the master died", "ms", [master.slowestStepMs], null, { atMost: 1000 }),
   ];

@@ -35,7 +35,7 @@ for (const file of files) {
 const { default: Table } = await import("cli-table3");
 const { isReached } = await import(join(root, "dist", "benchmarks", "figure.js"));
 const short = (value) => (value === null ? "-" : value >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3));
-const table = new Table({ head: ["figure", "median", "unit", "spread", "n", "reference", "ratio", "must reach", ""] });
+const table = new Table({ head: ["figure", "median", "unit", "spread", "n", "reference", "ratio", "must reach", ""], style: { head: [], border: [] } });
 for (const figure of figures) {
   const { name, value, unit, spread, n, reference, ratio, mustReach } = figure;
   const bound = [mustReach.atLeast === undefined ? "" : `≥ ${mustReach.atLeast}`, mustReach.atMost === undefined ? "" : `≤ ${mustReach.atMost}`].join("");
