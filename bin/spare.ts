@@ -1,5 +1,5 @@
 /**
- * usage: spare.js <master|agent> <home> <milliseconds> — a process that waits for its task (src/launch/spare.ts); started by a master, not by people.
+ * usage: spare.js <master|agent> <home> <milliseconds> <since> — a process that waits for its task (src/launch/spare.ts); started by a master, not by people.
  *
  * On each connection it says who it is. It answers one request, `take` with a task, in JSON lines: then it is that job's master or that
  * node's agent, and nothing else any more.
@@ -10,14 +10,14 @@ import { createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { LineSocket } from "../src/launch/line-socket.js";
 import { ownIdentity } from "../src/launch/process-identity.js";
-import { spareKinds, spareSocket, type SpareTask } from "../src/launch/spare.js";
+import { areSparesStopped, spareKinds, spareSocket, type SpareTask } from "../src/launch/spare.js";
 
 type Request = SpareTask & Readonly<{ id: number; do: string }>;
 
-const [named, home, keep] = process.argv.slice(2);
+const [named, home, keep, spawnedAt] = process.argv.slice(2);
 const kind = spareKinds.find((one) => one === named);
-if (kind === undefined || home === undefined || keep === undefined) {
-  process.stderr.write("usage: spare.js <master|agent> <home> <milliseconds to wait>\n");
+if (kind === undefined || home === undefined || keep === undefined || spawnedAt === undefined) {
+  process.stderr.write("usage: spare.js <master|agent> <home> <milliseconds to wait> <epoch milliseconds when it was spawned>\n");
   process.exit(2);
 }
 
@@ -91,4 +91,7 @@ const isOther = await LineSocket.open(path, () => undefined, () => undefined).th
 }, () => false);
 if (isOther) process.exit(0);
 rmSync(path, { force: true });
-server.listen(path, () => chmodSync(path, 0o600));
+server.listen(path, () => {
+  chmodSync(path, 0o600);
+  if (areSparesStopped(home, Number(spawnedAt))) leave(); // S3
+});

@@ -5,15 +5,18 @@
  * - S1  Their sockets lie in a folder that only their user can enter. One of a kind listens for a build of Drover and of Node.
  * - S2  A spare takes one task and listens no more; whoever asks later is refused. One that took a task and does not say so is killed before
  *       another process is started for it: a job never has two masters, a node never two agents.
+ * - S3  `stopSpares` ends those too that are only about to listen: it leaves a mark before it looks who listens, and they look for it after
+ *       they do.
  */
 
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { builtModule } from "../base/built-file.js";
 import { agentFlags } from "./agent-command.js";
 import { type JsonObject, LineSocket } from "./line-socket.js";
+import { readJson, writeJson } from "./job-folder.js";
 import { parseIdentity, type ProcessIdentity, signalProcess } from "./process-identity.js";
 import { socketPathFor } from "./socket-path.js";
 import { spawnApart } from "./spawn-apart.js";
@@ -46,7 +49,7 @@ export function spawnSpares(home: string, keepMs: number): void {
   mkdirSync(spareDir(home), { recursive: true, mode: 0o700 });
   for (const kind of spareKinds) {
     const flags = kind === "agent" ? agentFlags : [];
-    spawnApart([...flags, sparePath, kind, home, String(keepMs)], join(spareDir(home), "log")).unref();
+    spawnApart([...flags, sparePath, kind, home, String(keepMs), String(Date.now())], join(spareDir(home), "log")).unref();
   }
 }
 
@@ -78,8 +81,19 @@ export async function listSpares(home: string): Promise<SpareView[]> {
 
 /** Ends them. Gives how many there were. */
 export async function stopSpares(home: string): Promise<number> {
+  if (existsSync(spareDir(home))) writeJson(stopMark(home), { atMs: Date.now() }); // S3
   const spares = await listSpares(home);
   return spares.filter((spare) => signalProcess(spare, "SIGTERM")).length;
+}
+
+/** S3: whether a spare that was spawned then is not wanted any more. */
+export function areSparesStopped(home: string, spawnedAtMs: number): boolean {
+  const stopped = readJson(stopMark(home)) as { atMs: number } | null;
+  return stopped !== null && stopped.atMs >= spawnedAtMs;
+}
+
+function stopMark(home: string): string {
+  return join(spareDir(home), "stopped.json");
 }
 
 /** A spare says who it is as soon as one connects; one that is stuck counts as none. */
