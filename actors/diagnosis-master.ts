@@ -108,8 +108,8 @@ function watchJob(state: DiagnosisMasterState, { spec, isRunning }: Sent<"watch-
 }
 
 /** W1. */
-function judgeFacts(state: DiagnosisMasterState, { node, agentId, facts }: Sent<"judge-facts">, ctx: Context): void {
-  const checks = checkHost(facts, state.record.settings?.needsPython ?? false, ctx.now());
+function judgeFacts(state: DiagnosisMasterState, { node, agentId, facts, atMs }: Sent<"judge-facts">, ctx: Context): void {
+  const checks = checkHost(facts, state.record.settings?.needsPython ?? false, atMs);
   const errors = checks.filter(isError);
   const because = errors.map(({ sentence, hint }) => `${sentence} ${hint}`).join(" ");
   ctx.tell(jobManager, { type: "facts-judged", node, agentId, isFit: errors.length === 0, because });

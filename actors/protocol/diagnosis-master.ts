@@ -8,8 +8,8 @@ import type { HostFacts, RankProgress } from "./job-manager.js";
 export type DiagnosisMasterMessage =
   /** From the Master Orchestrator: the stage decides what is watched. */
   | Tell<"watch-job", { spec: JobSpec; isRunning: boolean }>
-  /** From the Job Manager: facts of a host; answered with `facts-judged` to the Job Manager. */
-  | Tell<"judge-facts", { node: string; agentId: string; facts: HostFacts }>
+  /** From the Job Manager: facts of a host, as they were at `atMs`; answered with `facts-judged` to the Job Manager. */
+  | Tell<"judge-facts", { node: string; agentId: string; facts: HostFacts; atMs: number }>
   /** From the Job Manager: a round runs, with these ranks. */
   | Tell<"observe-world", { round: number; ranks: readonly Readonly<{ rank: number; node: string }>[] }>
   | Tell<"observe-progress", { node: string; ranks: readonly RankProgress[] }>

@@ -57,6 +57,8 @@ export type NodeRecord = {
   ranksLeftAlone: number;
   isUnplaceable: boolean;
   facts: HostFacts | null;
+  /** When they were told. */
+  factsAtMs: number;
   /** How often ranks were started here again. */
   restarts: number;
   revision: number;

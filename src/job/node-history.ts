@@ -52,6 +52,7 @@ export function planNode(job: JobRecord, event: Of<"node-planned">): void {
     ranksLeftAlone: 0,
     isUnplaceable: false,
     facts: null,
+    factsAtMs: 0,
     restarts: 0,
     revision: 0,
     ranks: [],
@@ -75,6 +76,7 @@ export function noteAgent(job: JobRecord, node: NodeRecord, event: Of<"agent-reg
   node.agentPid = event.agentPid;
   node.host ??= event.host;
   node.facts = event.facts;
+  node.factsAtMs = event.atMs;
   node.isUnplaceable = false;
   node.ranksLeftAlone = 0;
   setAgent(job, node, true);

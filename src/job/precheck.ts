@@ -36,7 +36,7 @@ const sharedMemoryBytesMin = 256 * mib;
 const openFiles = { error: 256, warning: 1_024 };
 const clockSkewMsMax = 5_000;
 
-/** What is wrong with a host, worst first; empty if nothing is. `nowMs` is the master's wall clock. */
+/** What is wrong with a host, worst first; empty if nothing is. `nowMs`: the master's wall clock when the facts came. */
 export function checkHost(facts: HostFacts, needsPython: boolean, nowMs: number): Check[] {
   const checks = [
     needsPython ? checkPython(facts.pythonVersion) : null,

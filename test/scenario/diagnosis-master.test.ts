@@ -80,8 +80,8 @@ describe("diagnosis master", () => {
     canBindPorts: true,
     ...change,
   });
-  const judge = async (judged: HostFacts, agentId = "a1"): Promise<void> => {
-    system.tell(ref, { type: "judge-facts", node: "n0", agentId, facts: judged });
+  const judge = async (judged: HostFacts, agentId = "a1", atMs = system.clock.now()): Promise<void> => {
+    system.tell(ref, { type: "judge-facts", node: "n0", agentId, facts: judged, atMs });
     await system.settle();
   };
 
@@ -105,6 +105,17 @@ describe("diagnosis master", () => {
       ["precheck-failed", "none"],
     ]);
     expect(findings()[1]?.evidence.split("\n")).to.have.length(2);
+  });
+
+  it("compares a host's clock with the master's of the moment at which it was told, not of a later one", async () => {
+    system.tell(ref, { type: "watch-job", spec: specOf(), isRunning: false });
+    const told = [facts(), facts({ clockMs: system.clock.now() - 60_000 })] as const;
+    const atMs = system.clock.now();
+    await system.advance(30_000);
+    await judge(told[0], "a1", atMs);
+    expect(findings()).to.deep.equal([]);
+    await judge(told[1], "a2", atMs);
+    expect(findings()[0]?.summary).to.include("60.0 s behind the master's");
   });
 
   it("finds a hang with the stacks of all ranks, once a round (W2)", async () => {
