@@ -365,7 +365,8 @@ function tellPhase(state: JobManagerState, ctx: Context): void {
   if (!group || group.phase === "idle" || group.phase === "succeeded") return;
   const open = { first: "rendezvous", resume: "rendezvous", recovery: "recovering", scaling: "scaling" } as const;
   const phase = group.phase === "sealed" ? "running" : open[group.kind];
-  ctx.tell(masterOrchestrator, { type: "report-phase", phase, because: group.because });
+  const because = phase === "running" ? `${group.worldSize} ranks begin in round ${group.round}` : group.because;
+  ctx.tell(masterOrchestrator, { type: "report-phase", phase, because });
   if (phase === "running") ctx.tell(diagnosisMaster, { type: "observe-world", round: group.round, ranks: ranksAndNodes(state.job, group) });
 }
 

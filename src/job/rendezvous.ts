@@ -69,7 +69,7 @@ export function decideSeal(input: SealInput): SealDecision {
     if (input.nowMs < untilMs) return { kind: "wait", untilMs };
     return { kind: "too-few", because: `${shortage(input)} after ${seconds(input.joinTimeoutMs)}` };
   }
-  if (input.awaited === 0) return { kind: "seal", because: `all ${count(world, "node")} joined` };
+  if (input.awaited === 0) return { kind: "seal", because: world === 1 ? "its node joined" : `all ${world} nodes joined` };
   const most = input.limits.reduce((sum, limit) => sum + usableOf(limit, limit.max), 0);
   if (world === most) return { kind: "seal", because: `the most that may take part, ${count(world, "node")}, joined` };
   const untilMs = input.fitSinceMs + input.lastCallMs;
