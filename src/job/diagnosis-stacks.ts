@@ -8,8 +8,13 @@ export type RankStack = Readonly<{
   rank: number;
   /** The frames without what differs between processes that are at the same place: addresses, ids, line numbers. */
   signature: string;
+  /** The frame in which it waits for other ranks, if it does. */
+  waitsIn: string | null;
 }>;
 
+/** Collectives, whatever calls them, and the backward pass, in which DistributedDataParallel waits for its peers' gradients. */
+const collective =
+  /^(?:all_?reduce|all_?gather|reduce_scatter|all_to_all|broadcast|barrier|monitored_barrier|_engine_run_backward)\w* \(|\(torch\/(?:distributed|nn\/parallel)\//;
 const rankLine = /^[\s=#-]*rank (\d+)\b/i;
 
 /** The stacks of a node's ranks. A text without `rank N` lines has none. */
@@ -20,7 +25,7 @@ export function stacksOf(text: string): RankStack[] {
     if (rank !== undefined) found.push({ rank: Number(rank), lines: [] });
     else found.at(-1)?.lines.push(line);
   }
-  return found.map(({ rank, lines }) => ({ rank, signature: signatureOf(lines) }));
+  return found.map(({ rank, lines }) => ({ rank, signature: signatureOf(lines), waitsIn: waitOf(lines) }));
 }
 
 /**
@@ -43,6 +48,10 @@ export function cutMiddle(text: string, charsMax: number): string {
   const kept = Math.max(0, charsMax - mark.length);
   const head = Math.ceil(kept / 2);
   return `${text.slice(0, head)}${mark}${text.slice(text.length - (kept - head))}`.slice(0, charsMax);
+}
+
+function waitOf(lines: readonly string[]): string | null {
+  return lines.map((line) => line.trim()).find((line) => collective.test(line)) ?? null;
 }
 
 function signatureOf(lines: readonly string[]): string {

@@ -21,8 +21,9 @@ export function hangDueAtMs(world: ObservedWorld, hangTimeoutMs: number): number
 export type Culprit = Readonly<{ rank: number; why: string }>;
 
 /**
- * The rank that the others wait for: the only one with the lowest step; among equals the only one whose stack differs
- * from the others, which are the same. Null where neither singles one out.
+ * The rank that the others wait for: the only one with the lowest step; among equals the only one that does not wait in
+ * a collective itself, or else the only one whose stack differs from the others, which are the same. Null where none of
+ * these singles one out.
  */
 export function culpritOf(world: ObservedWorld, stacks: readonly RankStack[]): Culprit | null {
   const steps = [...world.ranks.values()].flatMap(({ rank, step }) => (step === null ? [] : [{ rank, step }]));
@@ -32,7 +33,7 @@ export function culpritOf(world: ObservedWorld, stacks: readonly RankStack[]): C
   if (last !== undefined && behind.length === 1 && steps.length > 1) {
     return { rank: last.rank, why: `it is at step ${least}, its peers are further` };
   }
-  return oddOneOut(stacks);
+  return onlyBusyOne(world, stacks) ?? oddOneOut(stacks);
 }
 
 /** Ranks and how far they are, one a line, those that are behind first; at most `linesMax` lines. */
@@ -49,6 +50,14 @@ export function describeSteps(world: ObservedWorld, nowMs: number, linesMax: num
 
 export function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`;
+}
+
+function onlyBusyOne(world: ObservedWorld, stacks: readonly RankStack[]): Culprit | null {
+  if (stacks.length < world.ranks.size) return null; // It may be one of those that are missing.
+  const [busy, ...others] = stacks.filter(({ waitsIn }) => waitsIn === null);
+  const frame = stacks.find(({ waitsIn }) => waitsIn !== null)?.waitsIn;
+  if (busy === undefined || others.length > 0 || frame === undefined || frame === null) return null;
+  return { rank: busy.rank, why: `they are in ${frame}, it is not` };
 }
 
 function oddOneOut(stacks: readonly RankStack[]): Culprit | null {

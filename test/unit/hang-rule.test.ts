@@ -63,6 +63,24 @@ describe("hang", () => {
     expect(culpritOf(watched, [])).to.equal(null);
   });
 
+  it("blames the only rank that does not wait in a collective when all are at the same step, also of two", () => {
+    const watched = world(2);
+    for (const rank of [0, 1]) observeRank(watched, progressOf(rank, 7), 0);
+    const waits = [
+      "all_reduce (mine.py:4)",
+      "all_gather_into_tensor (torch/distributed/distributed_c10d.py:9)",
+      "_engine_run_backward (torch/autograd/graph.py:824)",
+      "_sync_buffers (torch/nn/parallel/distributed.py:2101)",
+    ];
+    for (const wait of waits) {
+      const text = `rank 0, process 4\nThread 4 (idle)\n    ${wait}\n    main (t.py:3)\n\nrank 1, process 5\n    read (t.py:7)\n`;
+      expect(culpritOf(watched, stacksOf(text)), wait).to.deep.equal({ rank: 1, why: `they are in ${wait}, it is not` });
+    }
+    const both = "rank 0\n    barrier (a.py:1)\nrank 1\n    barrier (a.py:1)\n";
+    const neither = "rank 0\n    read (a.py:1)\nrank 1\n    reduce (a.py:1)\n";
+    for (const text of [both, neither]) expect(culpritOf(watched, stacksOf(text))).to.equal(null);
+  });
+
   it("says how far each rank is, those behind first, within a bound", () => {
     const watched = world();
     observeRank(watched, progressOf(0, 7), 0);
