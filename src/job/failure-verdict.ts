@@ -2,8 +2,8 @@
  * A rank has failed: which failure was the cause, and does the world start again or does the job end?
  *
  * - F1  The budget is never overdrawn.
- * - F2  What would fail again the same way is not tried again: a rank that cannot even begin, and the same error of the same rank with no
- *       step gained in between.
+ * - F2  What would fail again the same way is not tried again: a rank that cannot even begin, and the same error (without a
+ *       message: of the same rank) with no step gained in between.
  * - F3  The failure that is kept is the cause (X2): the earliest that does not look like a consequence, else the earliest.
  */
 
@@ -58,8 +58,9 @@ export function judgeFailure(
 
 function isSameAgain(failure: RankFailure, former: FormerFailure, furthest: number | null, livedMs: number): boolean {
   if (failure.reason !== "user-error" || former.failure.reason !== "user-error") return false;
-  if (failure.rank !== former.failure.rank || failure.exitCode !== former.failure.exitCode) return false;
-  if (failure.signal !== former.failure.signal || signatureOf(failure.message) !== signatureOf(former.failure.message)) return false;
+  const signature = signatureOf(failure.message);
+  if (failure.exitCode !== former.failure.exitCode || failure.signal !== former.failure.signal || signature !== signatureOf(former.failure.message)) return false;
+  if (signature === "" && failure.rank !== former.failure.rank) return false; // Ranks that fail alike take turns at being the first.
   if (furthest === null) return livedMs < shortLifeMs && former.livedMs < shortLifeMs;
   return former.furthest !== null && furthest <= former.furthest;
 }

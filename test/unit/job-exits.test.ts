@@ -86,11 +86,14 @@ describe("the failure of a world", () => {
     expect(judge({ budget: { ...spent, maxRestarts: 0, restarts: 0 } })).to.include({ kind: "fail", code: "RANK_FAILED" });
   });
 
-  it("does not try the same error of the same rank again when no step was gained (F2)", () => {
+  it("does not try the same error again when no step was gained (F2)", () => {
     expect(judge({ former: former() })).to.include({ kind: "fail", code: "RANK_FAILED" });
     expect(judge({ former: former({ furthest: 9 }) })).to.include({ kind: "restart" });
     expect(judge({ former: former({ failure: failure({ message: "ValueError: other" }) }) })).to.include({ kind: "restart" });
-    expect(judge({ former: former({ failure: failure({ rank: 1 }) }) })).to.include({ kind: "restart" });
+    expect(judge({ former: former({ failure: failure({ rank: 1 }) }) })).to.include({ kind: "fail", code: "RANK_FAILED" });
+    const silent = failure({ message: "" });
+    expect(judge({ failure: silent, former: former({ failure: silent }) })).to.include({ kind: "fail" });
+    expect(judge({ failure: silent, former: former({ failure: failure({ rank: 1, message: "" }) }) })).to.include({ kind: "restart" });
   });
 
   it("tries again what was killed, however often", () => {
