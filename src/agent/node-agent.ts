@@ -10,6 +10,7 @@
  * - A3  While the master is away nothing happens to the ranks.
  * - A4  An agent that was replaced leaves without touching anything.
  * - A5  An agent that finds not even a nursery reports no ranks: its node has lost everything, which is more than a failure of ranks.
+ * - A6  Who was asked to join a round and is ready only after it was sealed joins all the same: it stands by, and the world grows by it.
  */
 
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -81,6 +82,8 @@ export class NodeAgent {
   #ledger: RoundLedger | null;
   /** The round whose ranks died together with their nursery and the agent before this one: of them nothing is reported. */
   #emptiedRound: number | null = null;
+  /** The newest round that it was asked to join. */
+  #invitedRound = 0;
   #joined: { round: number; port: number } | null = null;
   readonly #stores = new Map<number, { host: string; port: number }>();
   readonly #underWay = new Set<string>();
@@ -200,8 +203,10 @@ export class NodeAgent {
     if (goal === null || this.#isFinished) return;
     switch (goal.phase) {
       case "wait":
+        if (goal.round === this.#invitedRound) this.#join(goal); // A6
         break;
       case "join":
+        this.#invitedRound = goal.round;
         this.#join(goal);
         break;
       case "run":
@@ -235,7 +240,7 @@ export class NodeAgent {
     if (!areOldGone || isJoined) return; // A1
     this.#do(`join ${round} ${store.port}`, async () => {
       const { port } = store;
-      const isWanted = (): boolean => this.#goalRound("join") === round && this.#stores.get(round)?.port === port;
+      const isWanted = (): boolean => (this.#goalRound("join") ?? this.#goalRound("wait")) === round && this.#stores.get(round)?.port === port;
       const isTaken = await this.#link.join(round, this.#role.nprocPerNode, store.host, port, isWanted);
       if (isTaken) this.#joined = { round, port };
     });

@@ -44,6 +44,18 @@ for (const isWarm of [true, false]) {
       expect((await home.joined(2)).body["storePort"]).to.not.equal(first.body["storePort"]);
     });
 
+    it("joins a round though it was sealed while old ranks took their time to end (A6)", async () => {
+      await open("import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\nprint('began', flush=True)\nwhile True: time.sleep(0.05)\n", 1);
+      home.startAgent();
+      await home.runRound(1);
+      await home.printed(1, 0, "began");
+      home.master.join("worker-0", 2, 500);
+      await home.printed(1, 0, "asked");
+      expect(home.master.received.some(({ what, body }) => what === "join" && body["round"] === 2)).to.equal(false);
+      home.master.want("worker-0", { phase: "wait", round: 2 });
+      await home.joined(2);
+    });
+
     it("reports a killed rank at once, with its signal, and does not start it again in its round", async () => {
       await open(waits);
       home.startAgent();
