@@ -22,6 +22,7 @@ export class JobOracle {
   #round = 0;
   restarts = 0;
   relaunches = 0;
+  pauses = 0;
   stage: Stage = "created";
   reason: EndReason | null = null;
   /** How many processes of the job live; asked at the end. */
@@ -140,6 +141,7 @@ export class JobOracle {
       `from ${event.from} to ${event.to}, and the stage was ${this.stage}`,
     );
     this.stage = event.to;
+    if (event.to === "paused") this.pauses += 1;
     if (isFinal(event.to))
       must(this.processes() === 0, `the job is ${event.to}, and ${this.processes()} processes live`);
   }

@@ -36,6 +36,7 @@ export type JobReport = Readonly<{
   restarts: number;
   relaunches: number;
   rounds: number;
+  pauses: number;
   faults: number;
   counts: SimCounts;
   endedAtMs: number;
@@ -111,16 +112,17 @@ class JobScenario {
     const isStopped = this.#random.chance(0.1);
     if (isStopped) this.#stopLater();
     if (this.#random.chance(0.3)) this.#scaleLater();
+    if (this.#random.chance(0.2)) this.#pauseLater();
     const oracle = this.#oracle;
     await system.run(this.#startMs + faultsMs + patienceMs, () => isFinal(oracle.stage));
-    const { stage, reason, restarts, relaunches } = oracle;
+    const { stage, reason, restarts, relaunches, pauses } = oracle;
     must(isFinal(stage), `the job has not ended, it is ${stage}`);
     const isWell = stage === "succeeded" || (isStopped && stage === "stopped");
     must(!this.#isRich || isWell, `the job ${stage}: ${reason?.code ?? ""}: ${reason?.message ?? ""}`);
     const endedAtMs = system.clock.now() - this.#startMs;
     const rounds = this.#cluster.training.rounds.size;
     const trace = String(hashOf(oracle.lines));
-    const spent = { restarts, relaunches, rounds, faults: this.#faults };
+    const spent = { restarts, relaunches, rounds, pauses, faults: this.#faults };
     return { stage, reason: reason?.code ?? "", ...spent, counts: system.counts, endedAtMs, trace };
   }
 
@@ -203,6 +205,19 @@ class JobScenario {
     });
   }
 
+  #pauseLater(): void {
+    const client = new SimClient(this.#system, () => quiet);
+    const { clock } = this.#system;
+    const pauseAndResume = async (): Promise<void> => {
+      const pause = { type: "pause-job", because: "a person asked for it" } as const;
+      const paused = await client.ask(refs.masterOrchestrator, pause, { requestId: "pause" });
+      if (!paused.ok) return;
+      await clock.sleep(this.#random.between(0, 5_000));
+      await client.ask(refs.masterOrchestrator, { type: "resume-job" }, { requestId: "resume" });
+    };
+    clock.setTimer(this.#random.between(100, faultsMs), () => void pauseAndResume());
+  }
+
   #scaleLater(): void {
     const client = new SimClient(this.#system, () => quiet);
     const { min, max } = this.#spec.roles[0]?.nodes ?? { min: 1, max: 1 };
@@ -223,6 +238,7 @@ function specOf(random: SimRandom, isRich: boolean): JobSpec {
   const role = {
     nodes: { min, max },
     nprocPerNode: random.between(1, 2),
+    resources: { memoryBytes: random.pick([0, 2 ** 30]) },
     entrypoint: { target: "train.py", python: "/bin/python3" },
   };
   const budget = isRich ? 100_000 : random.between(0, 4);

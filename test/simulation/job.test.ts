@@ -9,10 +9,10 @@ describe("a job, simulated", () => {
     if (reports.length === 1) return console.log(reports[0]);
     const ends = new Set(reports.map(({ stage }) => stage));
     expect([...ends]).to.include.members(["succeeded", "failed", "stopped"]);
-    const sum = (field: "restarts" | "relaunches" | "rounds" | "faults"): number => {
+    const sum = (field: "restarts" | "relaunches" | "rounds" | "pauses" | "faults"): number => {
       return reports.reduce((all, report) => all + report[field], 0);
     };
-    for (const field of ["restarts", "relaunches", "rounds", "faults"] as const)
+    for (const field of ["restarts", "relaunches", "rounds", "pauses", "faults"] as const)
       expect(sum(field), field).to.be.above(100);
     mustHaveMet(reports, { delays: 100_000, losses: 5_000, doubles: 5_000, crashes: 1_000, tornWrites: 100 });
   });

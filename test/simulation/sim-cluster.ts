@@ -126,7 +126,11 @@ export class SimCluster {
   killRank(pick: number): void {
     const living = this.nodes.flatMap(({ ranks }) => ranks.filter(isLiving));
     const rank = living[pick % Math.max(1, living.length)];
-    if (rank !== undefined) this.training.end(rank, null, "SIGKILL", "");
+    if (rank === undefined) return;
+    const way = this.#system.random.between(0, 9);
+    if (way === 0) this.training.end(rank, 1, null, "Traceback (most recent call last):\nMemoryError: no room");
+    else if (way === 1) this.training.end(rank, 201, null, "");
+    else this.training.end(rank, null, "SIGKILL", "");
   }
 
   killAgent(pick: number): void {
