@@ -1,8 +1,11 @@
 /** What people ask of the job, over HTTP and through the client. */
 
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { jobAnswer } from "../../src/wire/job-api.js";
 import { WireClient } from "../../src/wire/client.js";
+import { Metrics } from "../../src/wire/metrics.js";
 import { BoundaryError } from "../../src/base/errors.js";
 import { masterService } from "../../actors/protocol/refs.js";
 import { quietWorld, WireFixture } from "../fixtures/wire-far-side.js";
@@ -127,6 +130,17 @@ describe("master service, the job", () => {
         expect(responses).to.have.all.keys("200", "default");
       }
     }
+  });
+
+  it("has every route and every metric in docs/api.md", async () => {
+    await begin();
+    const page = readFileSync(fileURLToPath(new URL("../../../docs/api.md", import.meta.url)), "utf8");
+    const { paths } = (await wire.call("/api/v1/openapi.json")).body as { paths: Record<string, object> };
+    const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+    const metrics = new Metrics().registry.getMetricsAsArray().map(({ name }) => name);
+    for (const name of [...routes, ...metrics]) expect(page).to.include(`\`${name}\``);
+    for (const [, route = ""] of page.matchAll(/`((?:GET|POST|PUT) \/[^`]*)`/g)) expect(routes).to.include(route);
+    for (const [, metric = ""] of page.matchAll(/`((?:drover|process)_[a-z_]+)`/g)) expect(metrics).to.include(metric);
   });
 
   it("shows no loss, step, rate or goodput where none is known", async () => {
