@@ -108,6 +108,21 @@ describe("an actor", () => {
     await system.close();
   });
 
+  it("replays no more than 1,000 events and a batch, however many there were, unless its definition says otherwise", async () => {
+    const system = createInlineSystem();
+    const { everyEvents, ...snapshot } = adder.snapshot!;
+    expect(everyEvents).to.equal(4);
+    await system.start({ id: "adder", definition: defineActor({ ...adder, snapshot }) });
+    for (let round = 0; round < 35; round++) await Promise.all(Array.from({ length: 100 }, () => system.ask(ref, { type: "add", amount: 1 })));
+    await system.settle();
+    const { snapshot: newest, events } = await system.journal.load("adder");
+    expect(newest?.seq).to.be.at.least(3_000);
+    expect(events.length).to.be.below(1_000);
+    await system.restart("adder");
+    expect(await system.ask(ref, { type: "add", amount: 0 })).to.deep.equal({ total: 3_500 });
+    await system.close();
+  });
+
   it("answers a retried request from memory, also after a restart (R6)", async () => {
     const system = createInlineSystem();
     await system.start({ id: "adder", definition: adder });
