@@ -70,6 +70,8 @@ const droverFlags: readonly Flag[] = [
   { flags: "--no-warm", about: "start each rank with a fresh interpreter" },
   { flags: "--keep-warm <time>", about: "leave the warm interpreter for the next run: 10m, 90s, 0 (default)" },
   { flags: "--python <path>", about: "interpreter (default: $VIRTUAL_ENV, else python3 of the PATH)" },
+  { flags: "--node-unit <n>", about: "the world has a multiple of this many nodes (default 1)" },
+  { flags: "--heartbeat-timeout <time>", about: "a node that is not heard of for this long is lost (default 30s)" },
   { flags: "--max-relaunches <n>", about: "new nodes in the place of lost ones (default 3)" },
   { flags: "--durability <level>", about: "power: fsync before acknowledging (default); process: survives kill -9, not a power cut" },
   { flags: "--hang-timeout <time>", about: "no step for this long while peers wait is a hang (default 30m, 0 turns it off)" },

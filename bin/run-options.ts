@@ -34,7 +34,8 @@ export function runRequest(script: string, args: readonly string[], raw: Readonl
     name,
     roles: [
       {
-        nodes: nodesOf(text("nnodes") ?? "1"),
+        ...optional("name", text("role") ?? undefined),
+        nodes: { ...nodesOf(text("nnodes") ?? "1"), ...optional("unit", whole("--node-unit", text("nodeUnit"))) },
         nprocPerNode: nprocOf(text("nprocPerNode") ?? "1", env),
         resources: {
           ...optional("cpu", whole("--cpus-per-node", text("cpusPerNode"))),
@@ -54,6 +55,7 @@ export function runRequest(script: string, args: readonly string[], raw: Readonl
     ...optional("maxRelaunches", whole("--max-relaunches", text("maxRelaunches"))),
     ...optional("joinTimeoutMs", seconds("join_timeout")),
     ...optional("lastCallMs", seconds("last_call_timeout")),
+    ...heartbeatOf(text("heartbeatTimeout")),
     ...optional("stopGraceMs", text("shutdownTimeout") === null ? undefined : 1_000 * numberOf("--shutdown-timeout", text("shutdownTimeout") ?? "")),
   };
   return {
@@ -93,6 +95,13 @@ export function nodesOf(value: string): { min: number; max: number } {
   const max = Number(match?.[2] ?? min);
   if (!match || min < 1 || max < min) throw usage(`--nnodes is ${JSON.stringify(value)}`, value, "N or MIN:MAX with 1 ≤ MIN ≤ MAX");
   return { min, max };
+}
+
+/** Heartbeats come often enough that a few may be lost. */
+function heartbeatOf(timeout: string | null): Pick<JobInput, "heartbeatIntervalMs" | "heartbeatTimeoutMs"> {
+  if (timeout === null) return {};
+  const timeoutMs = durationMs("--heartbeat-timeout", timeout);
+  return { heartbeatTimeoutMs: timeoutMs, heartbeatIntervalMs: Math.min(5_000, Math.floor(timeoutMs / 4)) };
 }
 
 /** A number; `gpu`: GPUs of this host; `cpu`: its cores; `auto`: GPUs if there are any, else cores (as torchrun). */

@@ -40,7 +40,7 @@ export function rankEnvironment(place: RankPlace): Environment {
     // A world has one role, so a rank in the role is a rank in the world.
     ROLE_RANK: rank,
     ROLE_WORLD_SIZE: worldSize,
-    ROLE_NAME: role.role === "worker" ? "default" : role.role,
+    ROLE_NAME: role.name,
     MASTER_ADDR: assignment.masterAddr,
     MASTER_PORT: String(assignment.masterPort),
     TORCHELASTIC_RESTART_COUNT: String(assignment.restartCount),

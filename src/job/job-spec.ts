@@ -24,6 +24,8 @@ export type Resources = Readonly<{
 
 export type RoleSpec = Readonly<{
   role: Role;
+  /** What its ranks see as ROLE_NAME. */
+  name: string;
   /** 1 ≤ min ≤ max ≤ 10,000 nodes; the world's node count is a multiple of `unit`. */
   nodes: Readonly<{ min: number; max: number; unit: number }>;
   /** Ranks on each node, 1 to 1,024. */

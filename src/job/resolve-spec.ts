@@ -6,6 +6,8 @@ import type { Entrypoint, JobSpec, Resources, Role, RoleSpec, StreamChoice } fro
 /** One role as a caller names it; everything has a default but the entry point. */
 export type RoleInput = Readonly<{
   role?: Role;
+  /** ROLE_NAME of its ranks; default torchrun's `default` for workers, else the role. */
+  name?: string;
   /** Default 1 of 1, unit 1. */
   nodes?: Readonly<{ min: number; max: number; unit?: number }>;
   /** Default 1. */
@@ -99,6 +101,7 @@ function resolveRole(input: RoleInput): RoleSpec {
   }
   return {
     role,
+    name: input.name ?? (role === "worker" ? "default" : role),
     nodes: { min, max, unit },
     nprocPerNode: whole("nprocPerNode", input.nprocPerNode ?? 1, 1, 1_024),
     resources: { cpu: 0, memoryBytes: 0, gpu: 0, custom: {}, ...input.resources },
