@@ -9,8 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { BoundaryError } from "../src/base/errors.js";
 import type { JobSpec } from "../src/job/job-spec.js";
 import { jobFiles } from "../src/launch/job-folder.js";
-import { jobTag } from "../src/launch/job-tag.js";
-import { sweepProcesses } from "../src/launch/process-sweep.js";
+import { sweepJob } from "../src/launch/process-sweep.js";
 import type { HistoryEvent } from "../src/store/journal-messages.js";
 import { JournalReader } from "../src/store/journal-reader.js";
 import { JobClient } from "../src/wire/client.js";
@@ -153,7 +152,7 @@ export class Follower {
       this.#client.stop("interrupted", false).catch((error: unknown) => this.#screen.say(`could not stop it: ${String(error)}`));
     } else if (this.#interrupts === 2) {
       this.#screen.say("Ending it at once.");
-      this.#client.stop("interrupted twice", true).catch(() => sweepProcesses(jobTag(this.#dir)));
+      this.#client.stop("interrupted twice", true).catch(() => sweepJob(this.#dir));
     }
   }
 }

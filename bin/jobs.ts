@@ -84,12 +84,20 @@ export function specOf(dir: string): JobSpec {
   return readJson(jobFiles(dir).spec) as JobSpec;
 }
 
-/** The status of a job, from its master, or from its folder once it has ended. */
+/**
+ * The status of a job, from its master, or from its folder once it has ended.
+ *
+ * @throws BoundaryError JOB_DOWN
+ */
 export async function statusOf(job: JobEntry, patienceMs = 5_000): Promise<JobStatus> {
   const final = finalOf(job.dir);
   if (final) {
     const master = { ...final.job.master, pid: job.state === "live" ? final.job.master.pid : null };
     return { ...final.job, master };
+  }
+  if (job.state === "down") {
+    const hint = `drover resume ${job.name} takes it up; drover stop ${job.name} gives it up.`;
+    throw new BoundaryError("JOB_DOWN", `${job.name} is down: neither its master nor its watchdog lives`, { value: job.name, hint });
   }
   return new JobClient(job.dir, { patienceMs }).status();
 }

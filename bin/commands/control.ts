@@ -3,8 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { BoundaryError } from "../../src/base/errors.js";
 import { jobFiles, writeJson } from "../../src/launch/job-folder.js";
-import { jobTag } from "../../src/launch/job-tag.js";
-import { sweepProcesses } from "../../src/launch/process-sweep.js";
+import { sweepJob } from "../../src/launch/process-sweep.js";
 import { stopSpares } from "../../src/launch/spare.js";
 import { stopZygotes } from "../../src/launch/zygote.js";
 import { JobClient } from "../../src/wire/client.js";
@@ -36,7 +35,7 @@ export async function stop(name: string | undefined, options: StopOptions): Prom
 
 /** A job without a master: its processes are ended here, and it is marked as stopped. */
 async function giveUp(name: string, dir: string, options: StopOptions): Promise<number> {
-  const count = await sweepProcesses(jobTag(dir));
+  const count = await sweepJob(dir);
   const reason = { code: "STOPPED_BY_USER", message: "stopped by a person while its master was down" };
   const endedAtMs = Date.now();
   const none = { round: 0, worldSize: 0, nodes: [], ranks: [], restarts: 0, relaunches: 0, maxRestarts: 0, step: null, samplesPerSecond: null, loss: null, goodput: null };

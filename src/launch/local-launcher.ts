@@ -15,13 +15,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../job/job-spec.js";
 import type { HostRecord } from "../job/scale-plan.js";
 import { agentArguments, agentFlags, agentPath } from "./agent-command.js";
-import { jobFiles, nodesIn, readJson } from "./job-folder.js";
-import { jobTag, nodeTag } from "./job-tag.js";
+import { jobFiles, readJson } from "./job-folder.js";
+import { nodeTag } from "./job-tag.js";
 import type { AgentEnd, AgentHandle, AgentSpec, Launcher } from "./launcher.js";
 import { machineResources } from "./machine.js";
 import { livingProcessIn, makeNodeDirs, nodeFiles, writeIdentity } from "./node-files.js";
 import { isAlive, type ProcessIdentity, signalProcess, startTimeOf } from "./process-identity.js";
-import { sweepProcesses } from "./process-sweep.js";
+import { sweepJob, sweepProcesses } from "./process-sweep.js";
 import { takeSpare } from "./spare.js";
 import { spawnApart } from "./spawn-apart.js";
 
@@ -86,12 +86,11 @@ export class LocalLauncher implements Launcher {
     const agent = handle !== null && isAlive(handle) ? handle : livingProcessIn(files.agent);
     if (agent !== null && !isKill && signalProcess(agent, "SIGTERM")) await untilGone(agent, spec.graceMs + politenessMs);
     const nursery = livingProcessIn(files.nursery);
-    await sweep(nodeTag(spec.jobDir, spec.node), [agent, nursery]);
+    await sweepProcesses(nodeTag(spec.jobDir, spec.node), [agent, nursery].filter((root) => root !== null));
   }
 
   async sweep(jobDir: string): Promise<void> {
-    const files = nodesIn(jobDir).map((node) => nodeFiles(jobDir, node));
-    await sweep(jobTag(jobDir), files.flatMap(({ agent, nursery }) => [livingProcessIn(agent), livingProcessIn(nursery)]));
+    await sweepJob(jobDir);
   }
 
   close(): void {
@@ -155,6 +154,3 @@ async function untilGone(identity: ProcessIdentity, timeoutMs: number): Promise<
   while (isAlive(identity) && performance.now() < deadlineMs) await sleep(10);
 }
 
-async function sweep(tag: string, roots: readonly (ProcessIdentity | null)[]): Promise<void> {
-  await sweepProcesses(tag, roots.filter((root) => root !== null));
-}

@@ -8,7 +8,9 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { tagVariables } from "./job-tag.js";
+import { nodesIn } from "./job-folder.js";
+import { jobTag, tagVariables } from "./job-tag.js";
+import { livingProcessIn, nodeFiles } from "./node-files.js";
 import { isAlive, type ProcessIdentity, readStat, signalProcess } from "./process-identity.js";
 
 const sweepTimeoutMs = 15_000;
@@ -56,6 +58,13 @@ export async function sweepProcesses(tag: string, roots: readonly ProcessIdentit
     known = found;
     await sleep(found.some(isAlive) ? 5 : 0);
   }
+}
+
+/** Kills everything of a job on this machine. Returns how many processes that were. */
+export async function sweepJob(jobDir: string): Promise<number> {
+  const files = nodesIn(jobDir).map((node) => nodeFiles(jobDir, node));
+  const known = files.flatMap(({ agent, nursery }) => [livingProcessIn(agent), livingProcessIn(nursery)]);
+  return sweepProcesses(jobTag(jobDir), known.filter((root) => root !== null));
 }
 
 function isDescendant(found: FoundProcess, all: ReadonlyMap<number, FoundProcess>, of: ReadonlySet<number>): boolean {

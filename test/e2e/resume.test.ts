@@ -76,21 +76,29 @@ describe("drover resume", function () {
     expect(refused.stderr).to.include("j has succeeded. There is nothing left to do");
   });
 
-  it("refuses a damaged state with the documented error, and a job that runs", async () => {
+  it("adopts ranks that live, takes up what was given up, and refuses a job that runs and a damaged state", async () => {
     const script = join(home.path, "wait.py");
     writeFileSync(script, "import time\ntime.sleep(600)\n");
-    const run = home.start(["run", "--name", "j", "--no-warm", "--python", python, script]);
+    const run = home.start(["run", "--name", "j", "--python", python, script]);
     await home.until("j", "the job to run", (s) => s.stage === "running");
     const live = await home.call(["resume", "j"]);
     expect([live.code, live.stderr]).to.deep.equal([1, "drover: j is running. drover logs j -f follows it.\n"]);
     run.child.kill("SIGKILL");
 
     const { ranks } = await home.status("j");
-    await kill((line) => /bin\/(watchdog|master|spare)\.js/.test(line));
+    const killMaster = (): Promise<true> => kill((line) => /bin\/(watchdog|master|spare)\.js/.test(line));
+    await killMaster();
     expect((await home.call(["ps"])).stdout).to.match(/j +down/);
+    expect((await home.call(["status", "j"])).stderr).to.include("j is down: neither its master nor its watchdog lives. drover resume j takes it up");
     expect((await home.call(["resume", "j", "--detach"])).code).to.equal(0);
     const adopted = await home.until("j", "the job to run", (s) => s.stage === "running" && s.master.pid !== null);
     expect([adopted.restarts, adopted.ranks[0]?.pid], "the ranks are adopted").to.deep.equal([0, ranks[0]?.pid]);
+
+    await killMaster();
+    expect((await home.call(["stop", "j"])).stdout).to.match(/^j was down; [3-9] process/);
+    await isClean();
+    expect((await home.call(["resume", "j", "--detach"])).code).to.equal(0);
+    await home.until("j", "the job to run again", (s) => s.stage === "running" && s.master.pid !== null);
     await kill();
 
     const dir = join(home.path, "jobs/j");
