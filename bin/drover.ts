@@ -1,12 +1,18 @@
 #!/usr/bin/env node
 /** drover: parses the command line, calls what it names, and ends with its exit code. Nothing is decided here. */
 
+import { readFileSync } from "node:fs";
 import chalk from "chalk";
 import { Command, CommanderError } from "commander";
+import { packageFile } from "../src/base/built-file.js";
 import { BoundaryError } from "../src/base/errors.js";
 import { addRunFlags } from "./run-flags.js";
 
 const usageCode = 2;
+
+function versionOf(path: string): string {
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}
 
 type Json = Readonly<{ json?: boolean }>;
 
@@ -14,6 +20,7 @@ type Json = Readonly<{ json?: boolean }>;
 export function createProgram(end: (code: number) => void): Command {
   const program = new Command("drover")
     .description("Keeps distributed training jobs running on plain machines.")
+    .version(versionOf(packageFile("package.json")), "-V, --version")
     .enablePositionalOptions()
     .showHelpAfterError("(drover help shows what there is)")
     .exitOverride();
