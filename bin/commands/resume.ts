@@ -34,4 +34,7 @@ async function takeUp(dir: string): Promise<void> {
     rmSync(files.final, { force: true });
   }
   await startWatchedMaster(dir);
+  const client = new JobClient(dir, { patienceMs: 5_000 });
+  const status = await client.status().catch(() => null); // It ended already, or cannot begin: who follows it says so.
+  if (status?.stage === "paused") await client.resume();
 }

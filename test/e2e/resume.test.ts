@@ -76,7 +76,7 @@ describe("drover resume", function () {
     expect(refused.stderr).to.include("j has succeeded. There is nothing left to do");
   });
 
-  it("adopts ranks that live, takes up what was given up, and refuses a job that runs and a damaged state", async () => {
+  it("adopts ranks that live, takes up what was given up or paused, and refuses a job that runs and a damaged state", async () => {
     const script = join(home.path, "wait.py");
     writeFileSync(script, "import time\ntime.sleep(600)\n");
     const run = home.start(["run", "--name", "j", "--python", python, script]);
@@ -88,7 +88,6 @@ describe("drover resume", function () {
     const { ranks } = await home.status("j");
     const killMaster = (): Promise<true> => kill((line) => /bin\/(watchdog|master|spare)\.js/.test(line));
     await killMaster();
-    expect((await home.call(["ps"])).stdout).to.match(/j +down/);
     expect((await home.call(["status", "j"])).stderr).to.include("j is down: neither its master nor its watchdog lives. drover resume j takes it up");
     expect((await home.call(["resume", "j", "--detach"])).code).to.equal(0);
     const adopted = await home.until("j", "the job to run", (s) => s.stage === "running" && s.master.pid !== null);
@@ -99,6 +98,11 @@ describe("drover resume", function () {
     await isClean();
     expect((await home.call(["resume", "j", "--detach"])).code).to.equal(0);
     await home.until("j", "the job to run again", (s) => s.stage === "running" && s.master.pid !== null);
+
+    expect((await home.call(["pause", "j"])).code).to.equal(0);
+    await kill();
+    expect((await home.call(["resume", "j", "--detach"])).code).to.equal(0);
+    await home.until("j", "the paused job to run", (s) => s.stage === "running" && s.ranks.some((rank) => rank.state === "running"));
     await kill();
 
     const dir = join(home.path, "jobs/j");
