@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { DroverHome, type Finished, python } from "./drover-process.js";
+import { DroverHome, type Finished, isAlive, python } from "./drover-process.js";
 
 type Finding = { kind: string; summary: string; rank: number | null; evidence: string; action: string };
 
@@ -67,6 +67,23 @@ describe("the diagnosis of a job", function () {
     expect(because).to.include("worker-1 with 384 MiB of memory takes the place of worker-0: rank 0 ran out of memory");
     expect(code, stderr + stdout).to.equal(0);
     expect(await home.status("j")).to.include({ restarts: 0, relaunches: 1 });
+  });
+
+  it("takes a node for lost that is not heard of, ends what is left of it, and puts another in its place", async () => {
+    const finished = run(["--heartbeat-timeout", "1500ms", "--shutdown-timeout", "1", "--max-restarts", "0"], [
+      "import os, time",
+      "print('began', flush=True)",
+      "time.sleep(0 if os.environ['DROVER_NODE_ID'] == 'worker-1' else 600)",
+    ]);
+    const { nodes, ranks } = await home.until("j", "a rank to run", (status) => status.ranks[0]?.state === "running" && status.ranks[0].pid !== null);
+    process.kill(nodes[0]?.agentPid ?? 0, "SIGSTOP");
+    const { code, stdout, stderr } = await finished;
+    expect(code, stderr + stdout).to.equal(0);
+    expect(await home.status("j")).to.include({ restarts: 0, relaunches: 1 });
+    const [ended] = await events("node-ended");
+    expect(ended).to.include({ node: "worker-0", state: "lost" });
+    expect(ended?.["because"]).to.match(/^not heard of for \d+ s$/);
+    expect(isAlive(ranks[0]?.pid ?? 0)).to.equal(false);
   });
 
   it("refuses what no host can hold, with a sentence that says why", async () => {
