@@ -39,8 +39,10 @@ export function packages() {
   run(process.execPath, [join("scripts", "build.mjs")]);
 }
 
+/** Found, not imported: torch alone would take seconds, at every start. */
 function has(python, modules) {
-  return spawnSync(python, ["-c", `import ${modules.join(", ")}`], { stdio: "ignore" }).status === 0;
+  const look = "import sys, importlib.util as u; sys.exit(any(u.find_spec(name) is None for name in sys.argv[1:]))";
+  return spawnSync(python, ["-c", look, ...modules], { stdio: "ignore" }).status === 0;
 }
 
 /** An interpreter that has these modules: the machine's own, else one in `.venv`, made when it is not there. */
