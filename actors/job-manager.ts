@@ -344,6 +344,7 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
 
 function announceEnd(event: JobEvent & { type: "node-ended" }, ctx: Context): void {
   const { node, because, replacement } = event;
+  if (event.state === "lost") killNode(node, because, ctx);
   ctx.tell(taskManager, { type: "return-shards", node, worker: null, because });
   if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node, ...replacement });
 }
@@ -353,6 +354,12 @@ function returnShards(job: JobRecord, because: string, ctx: Context): void {
   for (const { id, state } of job.nodes.values()) {
     if (!isLive(state)) ctx.tell(taskManager, { type: "return-shards", node: id, worker: null, because });
   }
+}
+
+/** Nobody waits for it any more, and it may still write where its heir does: what is left of it gets no grace. */
+function killNode(node: string, because: string, ctx: Context): void {
+  const plan = { id: `kill-${node}`, reason: `${node} is lost: ${because}`, create: [], remove: [], restart: [], kill: [node] };
+  ctx.tell(scheduler, { type: "apply-plan", plan });
 }
 
 function restartAgent(node: string, id: string, because: string, ctx: Context): void {

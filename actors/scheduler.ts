@@ -169,6 +169,7 @@ function applyPlan(state: SchedulerState, plan: ScalePlan, ctx: Context): void {
   const { planIds, placements } = state.ledger;
   if (planIds.has(plan.id)) return; // C1
   ctx.emit({ type: "plan-applied", plan: plan.id, reason: plan.reason });
+  for (const node of plan.kill ?? []) remove(state, node, plan.reason, ctx, true);
   for (const node of plan.remove) remove(state, node, plan.reason, ctx);
   for (const node of plan.restart) restart(state, node, ctx);
   if (state.ledger.isClosing) {
@@ -241,7 +242,7 @@ function restart(state: SchedulerState, node: string, ctx: Context): void {
   place(state, placement.launch, ctx);
 }
 
-function remove(state: SchedulerState, node: string, because: string, ctx: Context): void {
+function remove(state: SchedulerState, node: string, because: string, ctx: Context, isKill = false): void {
   const placement = state.ledger.placements.get(node);
   if (placement === undefined || placement.state === "removing") return;
   if (placement.state === "waiting") {
@@ -251,14 +252,14 @@ function remove(state: SchedulerState, node: string, because: string, ctx: Conte
   }
   const isInFlight = placement.state === "launching";
   ctx.emit({ type: "removal-begun", node, because });
-  if (!isInFlight) endNode(state, node, ctx); // Else once the launch is through.
+  if (!isInFlight) endNode(state, node, ctx, isKill || state.volatile.isKill); // Else once the launch is through.
 }
 
-function endNode(state: SchedulerState, node: string, ctx: Context): void {
+function endNode(state: SchedulerState, node: string, ctx: Context, isKill = state.volatile.isKill): void {
   const placement = state.ledger.placements.get(node);
   const spec = placement === undefined ? null : specOf(state, placement);
   if (placement === undefined || spec === null) return;
-  ctx.perform({ type: "end-node", spec, handle: handleOf(placement), isKill: state.volatile.isKill } satisfies LauncherCommand);
+  ctx.perform({ type: "end-node", spec, handle: handleOf(placement), isKill } satisfies LauncherCommand);
 }
 
 function startedAgent(state: SchedulerState, message: SchedulerMessage & { type: "agent-started" }, ctx: Context): void {

@@ -17,8 +17,11 @@ export type ScalePlan = Readonly<{
   id: string;
   reason: string;
   create: readonly NodeLaunch[];
+  /** Ended with the grace time of the job. */
   remove: readonly string[];
   restart: readonly string[];
+  /** Ended at once: lost nodes, of which something may be left all the same. */
+  kill?: readonly string[];
 }>;
 
 /** A host as the Scheduler sees it. */

@@ -50,6 +50,8 @@ export class SimSystem {
   readonly logs: LogLine[] = [];
   readonly #faults: SimFaults;
   readonly #lives = new Map<number, Life>();
+  /** Actors that are down and will be started again. */
+  readonly #coming = new Set<string>();
   readonly #arrivals = new Map<string, number>();
   #lastIndex = 0;
   #defect: Error | null = null;
@@ -97,10 +99,12 @@ export class SimSystem {
   start(actor: SimActor): void {
     const life = this.#open(actor);
     const { id, definition, options } = actor;
+    this.#coming.add(id);
     for (const other of this.#others(life)) other.host.lose([id], { kind: "shutdown" }, true);
     life.host.startActor(id, definition, options).then(
       () => {
         if (!life.isAlive) return;
+        this.#coming.delete(id);
         for (const other of this.#others(life)) other.host.place(id, life.host.index);
       },
       (thrown: unknown) => this.#fail(thrown),
@@ -176,6 +180,7 @@ export class SimSystem {
     });
     const life: Life = { host, actor, isAlive: true };
     host.journal = this.#journalOf(life);
+    for (const id of this.#coming) host.lose([id], { kind: "shutdown" }, true); // Y3, also for who starts meanwhile.
     for (const other of this.#others(life)) {
       other.host.connect(index, { send: (envelope) => this.#carry(other, life, envelope) });
       host.connect(other.host.index, { send: (envelope) => this.#carry(life, other, envelope) });
@@ -214,6 +219,7 @@ export class SimSystem {
     life.isAlive = false;
     this.#lives.delete(life.host.index);
     if (id === null) return;
+    this.#coming.add(id);
     this.#counts.crashes += 1;
     this.journal.crash(id);
   }

@@ -70,7 +70,7 @@ describe("the diagnosis of a job", function () {
   });
 
   it("takes a node for lost that is not heard of, ends what is left of it, and puts another in its place", async () => {
-    const finished = run(["--heartbeat-timeout", "1500ms", "--shutdown-timeout", "1", "--max-restarts", "0"], [
+    const finished = run(["--heartbeat-timeout", "1500ms", "--shutdown-timeout", "60", "--max-restarts", "0"], [
       "import os, time",
       "print('began', flush=True)",
       "time.sleep(0 if os.environ['DROVER_NODE_ID'] == 'worker-1' else 600)",
