@@ -1,5 +1,6 @@
 /** The last thing on the screen when a job failed: the first rank that failed, on which host, with its traceback, and what may help. */
 
+import { constants } from "node:os";
 import chalk from "chalk";
 import { explainError } from "../src/job/diagnosis-hints.js";
 import type { JobStatus } from "../src/wire/job-status.js";
@@ -15,7 +16,7 @@ export function failureText({ job, stage, reason }: JobStatus): string {
   return [head, "", `First to fail: ${where}`, failure.message.trimEnd(), ...(hint === null ? [] : ["", chalk.yellow(hint.hint)])].join("\n");
 }
 
-const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 };
+const signals: Readonly<Record<string, number>> = constants.signals;
 
 /** 0; the failed rank's own code; 128 and its signal; 130 after Ctrl-C; else 1. */
 export function exitCodeOf({ stage, reason }: JobStatus, isInterrupted: boolean): number {

@@ -158,7 +158,8 @@ function nameFor(script: string): string {
 
 function scriptOf(script: string, cwd: string): string {
   const path = resolve(cwd, script);
-  if (!existsSync(path)) throw usage(`there is no script ${path}`, script, "the path of a Python file", "Check the path; options of drover come before the script, those of the script after it.");
+  const hint = "Check the path; options of drover come before the script, those of the script after it.";
+  if (!existsSync(path)) throw usage(`there is no script ${path}`, script, "the path of a Python file", hint);
   if (statSync(path).isDirectory() && !existsSync(join(path, "__main__.py"))) throw usage(`${path} is a folder without __main__.py`, script, "a Python file");
   return script;
 }
@@ -171,8 +172,8 @@ function pythonOf(wanted: string | null, env: Environment, cwd: string): string 
   }
   const folders = [...(env["VIRTUAL_ENV"] === undefined ? [] : [join(env["VIRTUAL_ENV"], "bin")]), ...(env["PATH"] ?? "").split(delimiter)];
   const found = folders.map((folder) => join(folder, wanted ?? "python3")).find((path) => path.startsWith("/") && isProgram(path));
-  if (found === undefined) throw usage(`there is no ${wanted ?? "python3"} on the PATH`, wanted ?? "python3", "an interpreter", "Install Python 3, or say where it is with --python.");
-  return found;
+  if (found !== undefined) return found;
+  throw usage(`there is no ${wanted ?? "python3"} on the PATH`, wanted ?? "python3", "an interpreter", "Install Python 3, or say where it is with --python.");
 }
 
 function isProgram(path: string): boolean {

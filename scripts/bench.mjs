@@ -39,7 +39,8 @@ const table = new Table({ head: ["figure", "median", "unit", "spread", "n", "ref
 for (const figure of figures) {
   const { name, value, unit, spread, n, reference, ratio, mustReach } = figure;
   const bound = [mustReach.atLeast === undefined ? "" : `≥ ${mustReach.atLeast}`, mustReach.atMost === undefined ? "" : `≤ ${mustReach.atMost}`].join("");
-  table.push([name, short(value), unit, spread.map(short).join("…"), n, reference ? `${reference.name}: ${short(reference.value)}` : "-", short(ratio), bound, isReached(figure) ? "yes" : "NO"]);
+  const against = reference ? `${reference.name}: ${short(reference.value)}` : "-";
+  table.push([name, short(value), unit, spread.map(short).join("…"), n, against, short(ratio), bound, isReached(figure) ? "yes" : "NO"]);
 }
 const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.versions.node, at: new Date().toISOString() };
 process.stdout.write(`${table.toString()}\n${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Node ${machine.node}\n`);

@@ -28,10 +28,10 @@ function node(): Check {
   return { name: "node", state: isNew ? "ok" : "fail", found: process.versions.node, ...(isNew ? {} : { hint: "Install Node 20.19 or newer." }) };
 }
 
-function python(wanted: string | undefined): Check[] {
+function python(given: string | undefined): Check[] {
   let path: string;
   try {
-    const { input } = runRequest(".", [], { python: wanted, module: true, name: "doctor" }, process.env, process.cwd());
+    const { input } = runRequest(".", [], { python: given, module: true, name: "doctor" }, process.env, process.cwd());
     path = input.roles[0]?.entrypoint.python ?? "";
   } catch (error) {
     return [{ name: "python", state: "fail", found: error instanceof Error ? error.message : String(error), hint: "Install Python 3.9 or newer." }];
@@ -40,12 +40,21 @@ function python(wanted: string | undefined): Check[] {
   const [version = "", torch = ""] = spawnSync(path, ["-c", probe], { encoding: "utf8" }).stdout.split("\n");
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const isNew = major === 3 && minor >= 9;
-  const pySpy = spawnSync("py-spy", ["--version"], { encoding: "utf8" }).stdout || spawnSync(path.replace(/[^/]*$/, "py-spy"), ["--version"], { encoding: "utf8" }).stdout;
+  const pySpy = versionOf("py-spy") || versionOf(path.replace(/[^/]*$/, "py-spy"));
   return [
     { name: "python", state: isNew ? "ok" : "fail", found: `${version} (${path})`, ...(isNew ? {} : { hint: "Scripts need Python 3.9 or newer; say which with --python." }) },
-    torch === "" ? { name: "torch", state: "warn", found: "not there", hint: "Ranks are started cold. pip install torch, if your script needs it." } : { name: "torch", state: "ok", found: torch },
-    pySpy ? { name: "py-spy", state: "ok", found: pySpy.trim() } : { name: "py-spy", state: "warn", found: "not there", hint: "Stacks of hung ranks will be poor. pip install py-spy." },
+    wanted("torch", torch, "Ranks are started cold. pip install torch, if your script needs it."),
+    wanted("py-spy", pySpy, "Stacks of hung ranks will be poor. pip install py-spy."),
   ];
+}
+
+function versionOf(program: string): string {
+  const { status, stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
+  return status === 0 ? stdout.trim() : "";
+}
+
+function wanted(name: string, found: string, hint: string): Check {
+  return found === "" ? { name, state: "warn", found: "not there", hint } : { name, state: "ok", found };
 }
 
 function home_(): Check {

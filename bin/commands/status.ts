@@ -9,8 +9,9 @@ import { failureText } from "../failure-text.js";
 import { findJob, home, listJobs, statusOf } from "../jobs.js";
 import { clockOf, liveBlock } from "../live-block.js";
 
+const edges = "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid".split(" ");
 const bare = {
-  chars: { top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "", left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  " },
+  chars: { ...Object.fromEntries(edges.map((name) => [name, ""])), middle: "  " },
   style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
 };
 
@@ -24,7 +25,8 @@ export async function ps(options: Readonly<{ json?: boolean }>): Promise<number>
   const jobs = await Promise.all(
     listJobs().map(async (job) => {
       const status = await statusOf(job, job.state === "live" ? 2_000 : 0).catch(() => null); // Down: nobody answers, and that is what is shown.
-      return { job: job.name, state: job.state, stage: status?.stage ?? null, step: status?.step ?? null, worldSize: status?.worldSize ?? null, restarts: status?.restarts ?? null, pid: status?.master.pid ?? null, address: status?.master.address ?? null };
+      const { stage = null, step = null, worldSize = null, restarts = null } = status ?? {};
+      return { job: job.name, state: job.state, stage, step, worldSize, restarts, pid: status?.master.pid ?? null, address: status?.master.address ?? null };
     }),
   );
   const [zygotes, spares] = await Promise.all([listZygotes(home()), listSpares(home())]);
@@ -33,7 +35,10 @@ export async function ps(options: Readonly<{ json?: boolean }>): Promise<number>
     return 0;
   }
   if (jobs.length === 0) process.stdout.write(`No jobs under ${home()}.\n`);
-  else printTable(["job", "state", "stage", "ranks", "step", "restarts", "master"], jobs.map((job) => [job.job, job.state, job.stage, job.worldSize, job.step, job.restarts, job.pid]));
+  else {
+    const rows = jobs.map(({ job, state, stage, worldSize, step, restarts, pid }) => [job, state, stage, worldSize, step, restarts, pid]);
+    printTable(["job", "state", "stage", "ranks", "step", "restarts", "master"], rows);
+  }
   const since = (startedAtMs: number | null): string => (startedAtMs === null ? "-" : clockOf(Date.now() - startedAtMs));
   if (zygotes.length > 0) {
     process.stdout.write("\n");

@@ -52,4 +52,3 @@ export interface CellHost {
 
 /** The definition as a host handles it: types of state and messages are the actor's own business. */
 export type AnyDefinition = ActorDefinition<unknown, Typed, Typed, unknown, unknown>;
-export type AnyRef = ActorRef<Typed>;

@@ -72,10 +72,3 @@ function unpackrOf(structures: readonly Keys[]): Unpackr {
   const places = Array.from({ length: Math.max(placesMin, structures.length) }, (_, place) => structures[place] ?? []);
   return new Unpackr({ getStructures: () => places.map((keys) => [...keys]), moreTypes: true });
 }
-
-/** A value as it looks on the other side of a thread: for messages that stay in one, in tests. */
-export function frameCopier(): <Value>(value: Value) => Value {
-  const encoder = new FrameEncoder();
-  const decoder = new FrameDecoder();
-  return <Value>(value: Value) => decoder.decode(encoder.encode(value)) as Value;
-}
