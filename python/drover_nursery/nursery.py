@@ -29,6 +29,9 @@ RANKS_MAX = 8192
 
 ORPHAN_GRACE_SECONDS = 10.0
 
+FIRST_AGENT_SECONDS = 10.0
+"""An agent connects as soon as it has its nursery: without one for so long it was made for an agent that died meanwhile."""
+
 
 class Nursery:
     def __init__(self, claim, orphan_seconds, token_prefix, warm=None):
@@ -53,7 +56,7 @@ class Nursery:
                 process_table.kill(pid)
         self._watch_signals()
         self._server = Server(self._loop, claim, self._answer, self._connection_closed)
-        self._await_agent()
+        self._await_agent(min(FIRST_AGENT_SECONDS, orphan_seconds))
 
     def run(self):
         self._loop.run()
@@ -287,10 +290,10 @@ class Nursery:
     def _connection_closed(self, connection):
         if connection is self._agent:
             self._agent = None
-            self._await_agent()
+            self._await_agent(self._orphan_seconds)
 
-    def _await_agent(self):
-        self._orphan_timer = self._loop.after(self._orphan_seconds, self._end)  # 4
+    def _await_agent(self, seconds):
+        self._orphan_timer = self._loop.after(seconds, self._end)  # 4
 
     def _end(self):
         self._is_ending = True

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import json
 import os
+import select
 import socket
 import struct
 import sys
@@ -118,6 +119,12 @@ class Connection:
             return
         self._unsent += json.dumps(message, separators=(",", ":")).encode() + b"\n"
         self._write()
+
+    def is_peer_gone(self):
+        """Whether nobody is left to hear an answer: its end may lie behind requests that were not read yet."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLRDHUP)
+        return not self.is_open or bool(poll.poll(0))
 
     def close(self):
         if not self.is_open:

@@ -105,7 +105,7 @@ class Zygote:
         if name in ("hello", "status"):
             return self._described()
         if name == "fork-nursery":
-            return self._fork_nursery(request)
+            return self._fork_nursery(connection, request)
         if name == "exit":
             self._loop.stop()
             return {"ok": True}
@@ -127,7 +127,9 @@ class Zygote:
             "keepWarmMs": round(self._keep_seconds * 1000),
         }
 
-    def _fork_nursery(self, request):
+    def _fork_nursery(self, connection, request):
+        if connection.is_peer_gone():
+            raise Refusal("CANNOT_START", "who asked for it is gone")
         path = needed(request, "socketPath", str)
         log = field(request, "logPath", str, "/dev/null")
         orphan_seconds = field(request, "orphanTimeoutMs", int, 300_000) / 1000

@@ -22,6 +22,7 @@ import { machineResources } from "./machine.js";
 import { livingProcessIn, makeNodeDirs, nodeFiles, writeIdentity } from "./node-files.js";
 import { isAlive, type ProcessIdentity, signalProcess, startTimeOf } from "./process-identity.js";
 import { sweepJob, sweepProcesses } from "./process-sweep.js";
+import { socketPathFor } from "./socket-path.js";
 import { takeSpare } from "./spare.js";
 import { spawnApart } from "./spawn-apart.js";
 
@@ -86,7 +87,8 @@ export class LocalLauncher implements Launcher {
     const agent = handle !== null && isAlive(handle) ? handle : livingProcessIn(files.agent);
     if (agent !== null && !isKill && signalProcess(agent, "SIGTERM")) await untilGone(agent, spec.graceMs + politenessMs);
     const nursery = livingProcessIn(files.nursery);
-    await sweepProcesses(nodeTag(spec.jobDir, spec.node), [agent, nursery].filter((root) => root !== null));
+    const roots = [agent, nursery].filter((root) => root !== null);
+    await sweepProcesses(nodeTag(spec.jobDir, spec.node), { roots, sockets: [socketPathFor(files.nurserySocket)] });
   }
 
   async sweep(jobDir: string): Promise<void> {

@@ -11,17 +11,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { nodesIn } from "./job-folder.js";
 import { jobTag, tagVariables } from "./job-tag.js";
 import { livingProcessIn, nodeFiles } from "./node-files.js";
+import { socketPathFor } from "./socket-path.js";
 import { isAlive, type ProcessIdentity, readStat, signalProcess } from "./process-identity.js";
 
 const sweepTimeoutMs = 15_000;
 
 export type FoundProcess = ProcessIdentity & Readonly<{ parentPid: number; command: string }>;
 
-/**
- * Every living process whose tag begins with `tag` (a job's or a node's, src/launch/job-tag.ts), and what `roots` led to; this process and its ancestors excepted (W1).
- * `roots` are processes known to belong to the job without a tag: a nursery that was forked has its zygote's environment.
- */
-export function processesOf(tag: string, roots: readonly ProcessIdentity[] = []): FoundProcess[] {
+/** Processes known to belong to a job without a tag, and sockets on the command line of such: a nursery that was forked has its zygote's environment. */
+export type Untagged = Readonly<{ roots?: readonly ProcessIdentity[]; sockets?: readonly string[] }>;
+
+/** Every living process whose tag begins with `tag` (a job's or a node's, src/launch/job-tag.ts), and what is `untagged`; this process and its ancestors excepted (W1). */
+export function processesOf(tag: string, { roots = [], sockets = [] }: Untagged = {}): FoundProcess[] {
   const marks = tagVariables.map((name) => `\0${name}=${tag}`);
   const all = new Map<number, FoundProcess>();
   const mine = new Set<number>(roots.filter(isAlive).map(({ pid }) => pid));
@@ -30,9 +31,10 @@ export function processesOf(tag: string, roots: readonly ProcessIdentity[] = [])
     if (!Number.isSafeInteger(pid)) continue;
     const stat = readStat(pid);
     if (stat === null) continue;
-    all.set(pid, { pid, startTime: stat.startTime, parentPid: stat.parentPid, command: readText(`/proc/${pid}/cmdline`) });
+    const command = readText(`/proc/${pid}/cmdline`);
+    all.set(pid, { pid, startTime: stat.startTime, parentPid: stat.parentPid, command });
     const environment = `\0${readText(`/proc/${pid}/environ`)}`;
-    if (marks.some((mark) => environment.includes(mark))) mine.add(pid);
+    if (marks.some((mark) => environment.includes(mark)) || sockets.some((socket) => command.includes(`\0${socket}`))) mine.add(pid);
   }
   const spared = new Set<number>();
   for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = all.get(at)?.parentPid) spared.add(at);
@@ -40,12 +42,12 @@ export function processesOf(tag: string, roots: readonly ProcessIdentity[] = [])
 }
 
 /** Kills them all, with SIGKILL, until none is left (W2, W3). Returns how many were killed. */
-export async function sweepProcesses(tag: string, roots: readonly ProcessIdentity[] = []): Promise<number> {
+export async function sweepProcesses(tag: string, { roots = [], sockets = [] }: Untagged = {}): Promise<number> {
   const deadlineMs = performance.now() + sweepTimeoutMs;
   const killed = new Set<string>();
   let known = roots;
   for (;;) {
-    const found = processesOf(tag, known);
+    const found = processesOf(tag, { roots: known, sockets });
     if (found.length === 0) return killed.size;
     if (performance.now() > deadlineMs) {
       throw new Error(`still there after SIGKILL: ${found.map(({ pid, command }) => `${pid} ${command}`).join("; ")}`);
@@ -63,8 +65,8 @@ export async function sweepProcesses(tag: string, roots: readonly ProcessIdentit
 /** Kills everything of a job on this machine. Returns how many processes that were. */
 export async function sweepJob(jobDir: string): Promise<number> {
   const files = nodesIn(jobDir).map((node) => nodeFiles(jobDir, node));
-  const known = files.flatMap(({ agent, nursery }) => [livingProcessIn(agent), livingProcessIn(nursery)]);
-  return sweepProcesses(jobTag(jobDir), known.filter((root) => root !== null));
+  const roots = files.flatMap(({ agent, nursery }) => [livingProcessIn(agent), livingProcessIn(nursery)]).filter((root) => root !== null);
+  return sweepProcesses(jobTag(jobDir), { roots, sockets: files.map(({ nurserySocket }) => socketPathFor(nurserySocket)) });
 }
 
 function isDescendant(found: FoundProcess, all: ReadonlyMap<number, FoundProcess>, of: ReadonlySet<number>): boolean {

@@ -82,7 +82,7 @@ export class AgentHome {
 
   assignment(round: number, { body }: Received): Assignment {
     const nproc = this.spec.roles[0]!.nprocPerNode;
-    const place = { groupRank: 0, groupWorldSize: 1, firstRank: 0, nproc, worldSize: nproc };
+    const place = { groupRank: 0, groupWorldSize: 1, firstRank: 0, nproc, worldSize: nproc, roleFirstRank: 0, roleWorldSize: nproc };
     return { round, ...place, masterAddr: String(body["storeHost"]), masterPort: Number(body["storePort"]), restartCount: round };
   }
 
@@ -109,13 +109,13 @@ export class AgentHome {
   /** Processes of the job that live. */
   leftovers(): string[] {
     const nurseries = nodesIn(this.jobDir).map((node) => livingProcessIn(this.files(node).nursery));
-    return processesOf(jobTag(this.jobDir), nurseries.filter((found) => found !== null)).map(({ pid, command }) => `${pid} ${command.replaceAll("\0", " ")}`);
+    return processesOf(jobTag(this.jobDir), { roots: nurseries.filter((found) => found !== null) }).map(({ pid, command }) => `${pid} ${command.replaceAll("\0", " ")}`);
   }
 
   async close(): Promise<void> {
     const nurseries = nodesIn(this.jobDir).map((node) => livingProcessIn(this.files(node).nursery));
     for (const agent of this.agents) agent.kill("SIGKILL");
-    await sweepProcesses(jobTag(this.jobDir), nurseries.filter((found) => found !== null));
+    await sweepProcesses(jobTag(this.jobDir), { roots: nurseries.filter((found) => found !== null) });
     await stopZygotes(this.home);
     await this.master.close();
     rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });

@@ -273,6 +273,16 @@ describe("a zygote", function () {
     expect(readdirSync(folder.path)).not.to.include("zygote.sock");
   });
 
+  it("forks no nursery for one that died while it was loading", async () => {
+    const dying = await folder.zygote(["--preload", "numpy"]);
+    const other = await folder.talk(folder.zygoteSocket);
+    dying.ask("fork-nursery", { socketPath: folder.socket }).catch(() => undefined);
+    dying.close();
+    expect((await other.ask("status"))["torch"]).to.equal(null); // It has loaded.
+    expect(await (await folder.fork(other)).ask("status")).to.include({ mode: "warm", ok: true });
+    expect((await other.ask("status"))["nurseries"]).to.have.length(1);
+  });
+
   it("loads what another script needs when it meets it", async () => {
     const zygote = await folder.zygote(["--preload", "json"]);
     expect((await zygote.ask("status"))["torch"]).to.equal(null);
