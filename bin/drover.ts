@@ -100,8 +100,10 @@ function report(thrown: unknown): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : usageCode;
   if (!(thrown instanceof BoundaryError)) throw thrown;
   const { code, message, details } = thrown;
+  const { allowed, hint = "" } = details;
+  const rest = [allowed === undefined || `${message}${hint}`.includes(allowed) ? "" : ` Allowed: ${allowed}.`, hint === "" ? "" : ` ${hint}`].join("");
   if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: { code, message, ...details } })}\n`);
-  else process.stderr.write(`drover: ${message}.${details.hint === undefined ? "" : ` ${details.hint}`}\n`);
+  else process.stderr.write(`drover: ${message.replace(/\.$/, "")}.${rest}\n`);
   return code === "USAGE" || code === "BAD_JOB_SPEC" ? usageCode : 1;
 }
 

@@ -98,7 +98,8 @@ export class Follower {
   #look(isLast: boolean): void {
     for (const event of this.#events()) {
       this.#lastCommitSeq = event.commitSeq;
-      this.#screen.record("event", event);
+      const { type: name, ...rest } = event;
+      this.#screen.record("event", { name, ...rest });
       const sentence = sentenceOf(event);
       if (sentence !== null) this.#screen.say(sentence);
     }
