@@ -37,9 +37,8 @@ export function rankEnvironment(place: RankPlace): Environment {
     LOCAL_WORLD_SIZE: String(assignment.nproc),
     GROUP_RANK: String(assignment.groupRank),
     GROUP_WORLD_SIZE: String(assignment.groupWorldSize),
-    // A world has one role, so a rank in the role is a rank in the world.
-    ROLE_RANK: rank,
-    ROLE_WORLD_SIZE: worldSize,
+    ROLE_RANK: String(assignment.roleFirstRank + localRank),
+    ROLE_WORLD_SIZE: String(assignment.roleWorldSize),
     ROLE_NAME: role.name,
     MASTER_ADDR: assignment.masterAddr,
     MASTER_PORT: String(assignment.masterPort),

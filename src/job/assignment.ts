@@ -10,6 +10,9 @@ export type Assignment = Readonly<{
   firstRank: number;
   nproc: number;
   worldSize: number;
+  /** The same among the ranks of the node's role. */
+  roleFirstRank: number;
+  roleWorldSize: number;
   /** Store of group rank 0, opened for this round only. */
   masterAddr: string;
   masterPort: number;

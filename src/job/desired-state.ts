@@ -41,8 +41,16 @@ function assignmentOf(group: GroupRecord, node: NodeRecord): Assignment | null {
     firstRank: member.firstRank,
     nproc: member.nproc,
     worldSize: group.worldSize,
+    ...placeInRole(group, node, member.firstRank),
     masterAddr: group.masterAddr,
     masterPort: group.masterPort,
     restartCount: group.restartCount,
   };
+}
+
+/** Workers follow the chief in a world; of every other world all ranks have one role. */
+function placeInRole(group: GroupRecord, node: NodeRecord, firstRank: number): Pick<Assignment, "roleFirstRank" | "roleWorldSize"> {
+  const { chiefRanks, worldSize } = group;
+  if (node.role === "chief") return { roleFirstRank: firstRank, roleWorldSize: chiefRanks };
+  return { roleFirstRank: firstRank - chiefRanks, roleWorldSize: worldSize - chiefRanks };
 }

@@ -96,6 +96,8 @@ export type GroupRecord = {
   masterAddr: string;
   masterPort: number;
   worldSize: number;
+  /** Ranks of the chief: they come first. */
+  chiefRanks: number;
   /** Ranks of the sealed round that have not succeeded. */
   unfinished: number;
   /** Restarts that were charged when the newest round was sealed. */
@@ -192,6 +194,7 @@ export function openGroup(id: string, nowMs: number): GroupRecord {
     masterAddr: "",
     masterPort: 0,
     worldSize: 0,
+    chiefRanks: 0,
     unfinished: 0,
     restartCount: 0,
     pending: new Set(),

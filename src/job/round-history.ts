@@ -51,6 +51,7 @@ export function sealRoundRecord(job: JobRecord, group: GroupRecord, event: Of<"r
   const restartCount = job.budget.restarts;
   Object.assign(group, { phase: "sealed", worldSize, masterAddr, masterPort, sealedAtMs: atMs, unfinished: worldSize, restartCount });
   group.members = new Map(event.members.map((member) => [member.node, member]));
+  group.chiefRanks = event.members.reduce((sum, { node, nproc }) => sum + (job.nodes.get(node)?.role === "chief" ? nproc : 0), 0);
   for (const node of nodesOf(job, group)) {
     if (!isFit(node.state)) continue;
     const isIn = group.members.has(node.id);

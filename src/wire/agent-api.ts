@@ -99,6 +99,8 @@ const assignment = z.object({
   firstRank: whole,
   nproc: whole,
   worldSize: whole,
+  roleFirstRank: whole,
+  roleWorldSize: whole,
   masterAddr: z.string(),
   masterPort: whole,
   restartCount: whole,

@@ -25,15 +25,15 @@ describe("a job of several roles", () => {
   it("gives the chief the first ranks of the workers' world, and the others worlds of their own", async () => {
     expect(await job.stage()).to.equal("running");
     const places = ["chief-0", "worker-0", "worker-1", "ps-0", "evaluator-0"].map((node) => {
-      const { groupRank, firstRank, worldSize } = job.node(node).assignment ?? {};
-      return [node, groupRank, firstRank, worldSize];
+      const { groupRank, firstRank, worldSize, roleFirstRank, roleWorldSize } = job.node(node).assignment ?? {};
+      return [node, groupRank, firstRank, worldSize, roleFirstRank, roleWorldSize];
     });
     expect(places).to.deep.equal([
-      ["chief-0", 0, 0, 6],
-      ["worker-0", 1, 2, 6],
-      ["worker-1", 2, 4, 6],
-      ["ps-0", 0, 0, 2],
-      ["evaluator-0", 0, 0, 2],
+      ["chief-0", 0, 0, 6, 0, 2],
+      ["worker-0", 1, 2, 6, 0, 4],
+      ["worker-1", 2, 4, 6, 2, 4],
+      ["ps-0", 0, 0, 2, 0, 2],
+      ["evaluator-0", 0, 0, 2, 0, 2],
     ]);
     const stores = ["chief-0", "worker-0", "ps-0", "evaluator-0"].map((node) => job.node(node).assignment?.masterPort);
     expect(new Set(stores).size).to.equal(3);

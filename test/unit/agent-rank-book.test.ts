@@ -6,7 +6,7 @@ import { RankBook } from "../../src/agent/rank-book.js";
 import type { RoundLedger } from "../../src/agent/rank-ledger.js";
 import { nodeFiles } from "../../src/launch/node-files.js";
 
-const assignment = { round: 2, groupRank: 0, groupWorldSize: 1, firstRank: 0, nproc: 2, worldSize: 2, masterAddr: "a", masterPort: 1, restartCount: 0 };
+const assignment = { round: 2, groupRank: 0, groupWorldSize: 1, firstRank: 0, nproc: 2, worldSize: 2, roleFirstRank: 0, roleWorldSize: 2, masterAddr: "a", masterPort: 1, restartCount: 0 };
 const nursery = { pid: 10, startTime: "100" };
 const ledger = (pids: number[]): RoundLedger => ({
   assignment,

@@ -7,7 +7,7 @@ import { resolveSpec } from "../../src/job/resolve-spec.js";
 function place(env: Record<string, string>, nproc: number, more: Partial<RankPlace> = {}): RankPlace {
   const role = { nprocPerNode: nproc, entrypoint: { target: "train.py", python: "/usr/bin/python3" } };
   const spec = resolveSpec({ name: "j", roles: [role], cwd: "/", env, maxRestarts: 5, runId: "r1" }, "/logs");
-  const where = { round: 4, groupRank: 1, groupWorldSize: 3, firstRank: 2, nproc, worldSize: 6 };
+  const where = { round: 4, groupRank: 1, groupWorldSize: 3, firstRank: 2, nproc, worldSize: 6, roleFirstRank: 1, roleWorldSize: 5 };
   return {
     spec,
     role: spec.roles[0]!,
@@ -28,7 +28,7 @@ describe("the environment of a rank", () => {
   it("has torchrun's variables, from the node's place in the round", () => {
     expect(rankEnvironment(place({ HOME: "/root" }, 2))).to.include({
       ...{ HOME: "/root", RANK: "3", LOCAL_RANK: "1", WORLD_SIZE: "6", LOCAL_WORLD_SIZE: "2", GROUP_RANK: "1", GROUP_WORLD_SIZE: "3" },
-      ...{ ROLE_RANK: "3", ROLE_WORLD_SIZE: "6", ROLE_NAME: "default", MASTER_ADDR: "10.0.0.1", MASTER_PORT: "4567" },
+      ...{ ROLE_RANK: "2", ROLE_WORLD_SIZE: "5", ROLE_NAME: "default", MASTER_ADDR: "10.0.0.1", MASTER_PORT: "4567" },
       ...{ TORCHELASTIC_RESTART_COUNT: "2", TORCHELASTIC_MAX_RESTARTS: "5", TORCHELASTIC_RUN_ID: "r1", TORCHELASTIC_USE_AGENT_STORE: "True" },
       ...{ TORCHELASTIC_ERROR_FILE: "/e", TORCH_NCCL_ASYNC_ERROR_HANDLING: "1" },
     });
