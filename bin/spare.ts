@@ -27,6 +27,7 @@ const startedAtMs = Date.now();
 let isTaken = false;
 
 const server = createServer((socket) => {
+  if (areSparesStopped(home, Number(spawnedAt))) leave(); // S3: it was too busy to answer who stopped it.
   socket.write(`${JSON.stringify({ event: "hello", kind, ...ownIdentity(), keepMs, startedAtMs })}\n`);
   const lines = createInterface({ input: socket });
   for (const end of [socket, lines]) end.on("error", () => undefined); // Who asked is gone; its end follows.

@@ -5,8 +5,8 @@
  * - S1  Their sockets lie in a folder that only their user can enter. One of a kind listens for a build of Drover and of Node.
  * - S2  A spare takes one task and listens no more; whoever asks later is refused. One that took a task and does not say so is killed before
  *       another process is started for it: a job never has two masters, a node never two agents.
- * - S3  `stopSpares` ends those too that are only about to listen: it leaves a mark before it looks who listens, and they look for it after
- *       they do.
+ * - S3  `stopSpares` ends those too that are only about to listen, or too busy to answer: it leaves a mark before it looks who listens, and
+ *       they look for it once they do, and on each connection.
  */
 
 import { createHash } from "node:crypto";
