@@ -12,11 +12,9 @@ import { hostname } from "node:os";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { errorCodeOf, isWritable, nearestFolder, stateError, stateErrorOf } from "./state-errors.js";
+import type { Durability } from "./durability.js";
 import { migrate, schemaVersionNewest, schemaVersionOf, stateApplicationId } from "./state-schema.js";
 import { takeWriterLock } from "./writer-lock.js";
-
-/** `power`: fsync before every acknowledgement. `process`: survives the death of every process, not a power cut. */
-export type Durability = "power" | "process";
 
 export type StateFile = Readonly<{ database: Database.Database; close: () => void }>;
 

@@ -17,7 +17,8 @@ import type { JournalOutcome, JournalRefusal, JournalRefusalCode } from "./journ
 import { checksumOfText, decodePayload } from "./row-codec.js";
 import { SnapshotTable } from "./snapshot-table.js";
 import { stateError } from "./state-errors.js";
-import { type Durability, openStateFile, type StateFile } from "./state-file.js";
+import type { Durability } from "./durability.js";
+import { openStateFile, type StateFile } from "./state-file.js";
 
 export interface StoreOptions {
   /** The state file; made, with its folder, where there is none. */
