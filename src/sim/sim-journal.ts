@@ -34,6 +34,7 @@ export class SimJournal implements Journal {
   readonly #faults: DiskFaults;
   readonly #onDurable: (actor: string, event: StoredEvent["event"]) => void;
   readonly #disks = new Map<string, Disk>();
+  readonly #traps = new Map<string, () => void>();
   tornRows = 0;
 
   /** `onDurable` hears of each event at the moment from which on no crash can lose it. */
@@ -87,11 +88,19 @@ export class SimJournal implements Journal {
     disk.rows.push({ bytes: torn.row.bytes.subarray(0, length), checksum: torn.row.checksum });
   }
 
+  /** Calls back in the middle of the next write of this actor. */
+  atNextWrite(actor: string, call: () => void): void {
+    this.#traps.set(actor, call);
+  }
+
   #write(actor: string, content: Content): Promise<void> {
     const bytes = encodePayload(content);
     return new Promise((settle) => {
       const disk = this.#diskOf(actor);
       disk.pending.push({ content, row: { bytes, checksum: crc32(bytes) }, settle });
+      const trap = this.#traps.get(actor);
+      this.#traps.delete(actor);
+      if (trap) this.#clock.setTimer(0, trap);
       if (!disk.isBusy) this.#writeNext(actor, disk);
     });
   }

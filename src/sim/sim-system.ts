@@ -121,6 +121,15 @@ export class SimSystem {
     this.clock.setTimer(this.random.between(0, this.#faults.restartMsMax), () => this.start(actor));
   }
 
+  /** The same in the middle of the actor's next write, if `isMeant` then; `crashed` hears of it. */
+  crashInWrite(id: string, isMeant: () => boolean, crashed: () => void = () => undefined): void {
+    this.journal.atNextWrite(id, () => {
+      if (!isMeant() || !this.isUp(id)) return;
+      this.crash(id);
+      crashed();
+    });
+  }
+
   /** The process of the master ends: every actor, and every request that waits at the gateway. */
   crashAll(): void {
     const actors = [...this.#lives.values()].flatMap(({ actor, isAlive }) =>

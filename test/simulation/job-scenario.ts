@@ -188,13 +188,11 @@ class JobScenario {
 
   /** As its supervisor does, the Orchestrator is told. */
   #crash(id: string): void {
+    const told = { type: "child-restarted", child: id, why: "crashed", restarts: 1 } as const;
+    const tell = (): void => this.#system.tell(refs.masterOrchestrator.id, told);
+    if (this.#random.chance(0.3)) return this.#system.crashInWrite(id, () => this.#isFaulty, tell);
     this.#system.crash(id);
-    this.#system.tell(refs.masterOrchestrator.id, {
-      type: "child-restarted",
-      child: id,
-      why: "crashed",
-      restarts: 1,
-    } as never);
+    tell();
   }
 
   #stopLater(): void {

@@ -111,6 +111,7 @@ class RuntimeScenario {
     this.#system.clock.setTimer(this.#random.between(1, 2 * everyMs), () => {
       if (!this.#isFaulty) return;
       if (this.#random.chance(0.2)) this.#system.crashAll();
+      else if (this.#random.chance(0.5)) this.#system.crashInWrite(this.#pickAccount(), () => this.#isFaulty);
       else this.#system.crash(this.#pickAccount());
       this.#crashLater();
     });

@@ -15,8 +15,8 @@ import { type SimCounts, SimSystem } from "../../src/sim/sim-system.js";
 import { must, ShardOracle } from "./shard-oracle.js";
 
 const faultsMs = 20_000;
-/** Once the faults have stopped: the longest lease, the grace after a restart, and some work. */
-const patienceMs = 180_000;
+/** Once the faults have stopped: the longest lease, the grace after a restart, and 800 records, one worker, one at a time. */
+const patienceMs = 600_000;
 const quiet: NetworkFaults = { delayMsMax: 5, lossChance: 0, doubleChance: 0 };
 
 /** What a run was like; the same for the same seed. */
@@ -110,6 +110,7 @@ class ShardScenario {
     this.#system.clock.setTimer(this.#random.between(1, 2 * everyMs), () => {
       if (!this.#isFaulty) return;
       if (this.#random.chance(0.3)) this.#system.crashAll();
+      else if (this.#random.chance(0.5)) this.#system.crashInWrite(ref.id, () => this.#isFaulty);
       else this.#system.crash(ref.id);
       this.#crashLater();
     });
