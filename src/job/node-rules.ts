@@ -109,8 +109,10 @@ export function judgeFacts(ledger: Ledger, node: NodeRecord, isFitForIt: boolean
   if (!isFitForIt) {
     const hasRun = job.rounds > 0;
     if (!hasRun && node.facts?.entrypointProblem) return endJob(ledger, { code: "PRECHECK_FAILED", message: because });
-    const replacement = { isOutOfMemory: false, avoidHost: node.host };
-    return endNode(ledger, node, { state: "failed", because, replacement, code: "PRECHECK_FAILED" });
+    // What takes its place on this very host, for there is no other, would be found unfit for the same reason again.
+    const isAgain = [...job.nodes.values()].some((other) => other.host === node.host && !isLive(other.state) && other.because === because);
+    const replacement = isAgain ? {} : { replacement: { isOutOfMemory: false, avoidHost: node.host } };
+    return endNode(ledger, node, { state: "failed", because, ...replacement, code: "PRECHECK_FAILED" });
   }
   ledger.emit({ type: "node-found-fit", node: node.id, host: node.host, because, atMs: nowMs });
   const group = job.groups.get(node.group);

@@ -1,9 +1,10 @@
 /** What is found wrong with a job, by what evidence, and what becomes of it: hangs, lost losses, memory, hosts that are too small. */
 
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { DroverHome, type Finished, isAlive, python } from "./drover-process.js";
+import { DroverHome, droverPath, type Finished, isAlive, python } from "./drover-process.js";
 
 type Finding = { kind: string; summary: string; rank: number | null; evidence: string; action: string };
 
@@ -84,6 +85,19 @@ describe("the diagnosis of a job", function () {
     expect(ended).to.include({ node: "worker-0", state: "lost" });
     expect(ended?.["because"]).to.match(/^not heard of for \d+ s$/);
     expect(isAlive(ranks[0]?.pid ?? 0)).to.equal(false);
+  });
+
+  it("does not begin on a host that is unfit, and says why and what to do", async () => {
+    const path = join(home.path, "train.py");
+    writeFileSync(path, "print('hello')\n");
+    const command = `ulimit -n 250; exec "$0" "$@"`;
+    const args = ["-c", command, process.execPath, droverPath, "run", "--name", "j", "--no-warm", "--python", python, path];
+    const { status, stdout, stderr } = spawnSync("bash", args, { env: { ...process.env, DROVER_HOME: home.path }, encoding: "utf8" });
+    expect(status).to.equal(1);
+    expect(stdout + stderr).to.include("A process may open 250 files; ranks with data loaders need 1024 or more. Raise it with ulimit -n");
+    const { reason, relaunches } = await home.status("j");
+    expect([reason?.code, relaunches]).to.deep.equal(["PRECHECK_FAILED", 1]);
+    expect(await findings()).to.have.nested.property("[0].kind", "precheck-failed");
   });
 
   it("refuses what no host can hold, with a sentence that says why", async () => {

@@ -260,6 +260,26 @@ describe("a job, by Orchestrator, Job Manager and Auto Scaler", () => {
     expect(await job.reason()).to.equal("PRECHECK_FAILED");
   });
 
+  it("tries a host that is unfit once more where there is no other, and not until the relaunches are spent", async () => {
+    job = new ScriptedJob({ maxRelaunches: 100, roles: [{ entrypoint: { target: "/t.py", python: "/usr/bin/python3" } }] });
+    job.hostOf = () => "the-only-one";
+    for (let node = 0; node < 9; node++) job.unfit.set(`worker-${node}`, "the disk is full");
+    await job.start();
+    expect(await job.reason()).to.equal("PRECHECK_FAILED");
+    expect(await job.world()).to.include({ relaunches: 1 });
+  });
+
+  it("gives a node up whose hardware is broken, for one relaunch, and avoids its host", async () => {
+    await begin({ maxRestarts: 0 });
+    await job.node("worker-0").exit(0, { exitCode: 201 });
+    await job.settle();
+    expect(await job.world()).to.include({ restarts: 0, relaunches: 1 });
+    expect(await job.states()).to.include({ "worker-0": "relaunched", "worker-2": "running" });
+    const [, decided] = job.events("job-auto-scaler", "scale-decided");
+    expect(decided).to.have.nested.property("decision.create[0].avoidHosts[0]", "host-of-worker-0");
+    expect(decided?.["because"]).to.match(/^worker-2 takes the place of worker-0: rank 0 met broken hardware/);
+  });
+
   it("gives the heir of a node that ran out of memory half as much again, for one relaunch, and says so", async () => {
     const roles = [{ resources: { memoryBytes: 2 ** 30 }, entrypoint: { target: "/t.py", python: "/usr/bin/python3" } }];
     job = new ScriptedJob({ maxRestarts: 0, roles });
