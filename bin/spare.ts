@@ -5,12 +5,16 @@
  * node's agent, and nothing else any more.
  */
 
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, rmSync, statSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { LineSocket } from "../src/launch/line-socket.js";
 import { ownIdentity } from "../src/launch/process-identity.js";
 import { areSparesStopped, spareKinds, spareSocket, type SpareTask } from "../src/launch/spare.js";
+
+const lookEveryMs = 2_000;
+/** For others who have connected, to hear who it is. */
+const farewellMs = 200;
 
 type Request = SpareTask & Readonly<{ id: number; do: string }>;
 
@@ -25,9 +29,11 @@ const path = spareSocket(home, kind);
 const keepMs = Number(keep);
 const startedAtMs = Date.now();
 let isTaken = false;
+/** Of the socket's file, to tell it from that of a spare which came at the same time and took its place. */
+let inode = 0;
 
 const server = createServer((socket) => {
-  if (areSparesStopped(home, Number(spawnedAt))) leave(); // S3: it was too busy to answer who stopped it.
+  if (areSparesStopped(home, Number(spawnedAt))) setTimeout(leave, farewellMs); // S3
   socket.write(`${JSON.stringify({ event: "hello", kind, ...ownIdentity(), keepMs, startedAtMs })}\n`);
   const lines = createInterface({ input: socket });
   for (const end of [socket, lines]) end.on("error", () => undefined); // Who asked is gone; its end follows.
@@ -42,10 +48,11 @@ function answer(socket: Socket, request: Request): void {
   }
   isTaken = true;
   clearTimeout(patience);
+  clearInterval(look);
   process.off("SIGTERM", leave);
   process.off("SIGHUP", stay);
   server.close();
-  rmSync(path, { force: true });
+  removeOwn();
   socket.end(`${JSON.stringify({ id, ok: true, ...ownIdentity() })}\n`);
   void become(request).then((code) => process.exit(code));
 }
@@ -74,8 +81,17 @@ async function readyAgent(): Promise<(task: SpareTask) => Promise<number>> {
 }
 
 function leave(): void {
-  rmSync(path, { force: true });
+  if (isTaken) return;
+  removeOwn();
   process.exit(0);
+}
+
+function isOwn(): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.ino === inode;
+}
+
+function removeOwn(): void {
+  if (isOwn()) rmSync(path, { force: true });
 }
 
 function stay(): void {
@@ -83,6 +99,9 @@ function stay(): void {
 }
 
 const patience = setTimeout(leave, keepMs);
+const look = setInterval(() => {
+  if (inode !== 0 && !isOwn()) leave(); // Nobody can reach it any more.
+}, lookEveryMs);
 process.on("SIGTERM", leave);
 process.on("SIGHUP", stay);
 
@@ -96,3 +115,4 @@ server.listen(path, () => {
   chmodSync(path, 0o600);
   if (areSparesStopped(home, Number(spawnedAt))) leave(); // S3
 });
+inode = statSync(path, { throwIfNoEntry: false })?.ino ?? 0; // It is bound at once.

@@ -135,14 +135,17 @@ class RunningJob implements Job {
     }
   }
 
-  /** The end of the job, found by asking after each event of the one that decides it. */
+  /** The end of the job, found by asking after each event of the one that decides it. What was before is of an earlier attempt, or of an earlier master. */
   async #watch(onEnding: () => void): Promise<JobView> {
     const failed = this.#system.ended.then((reason) => {
       this.#closing.abort();
       throw new Error(`the master ended: ${"message" in reason ? reason.message : reason.kind}`);
     });
     const decided = (async (): Promise<JobView> => {
-      for await (const event of this.#follow({ afterCommitSeq: 0, signal: this.#closing.signal, actor: masterOrchestrator.id })) {
+      const afterCommitSeq = this.#head();
+      const begun = await this.view();
+      if (begun.endedAtMs !== null) return begun;
+      for await (const event of this.#follow({ afterCommitSeq, signal: this.#closing.signal, actor: masterOrchestrator.id })) {
         if (event.type === "end-decided") onEnding();
         const view = await this.view();
         if (view.endedAtMs !== null) return view;
@@ -150,6 +153,15 @@ class RunningJob implements Job {
       return failed;
     })();
     return Promise.race([decided, failed]);
+  }
+
+  #head(): number {
+    const reader = new JournalReader(this.#statePath);
+    try {
+      return reader.headCommitSeq();
+    } finally {
+      reader.close();
+    }
   }
 
   async stop(because = "stopped by the embedding program"): Promise<void> {
