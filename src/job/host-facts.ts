@@ -7,7 +7,7 @@ export type HostFacts = Readonly<{
   memoryBytes: number;
   gpus: number;
   pythonVersion: string | null;
-  /** Why the entry point cannot be run, or null. */
+  /** Why the entry point cannot be run, as a sentence, or null. */
   entrypointProblem: string | null;
   diskFreeBytes: number;
   sharedMemoryBytes: number;

@@ -44,7 +44,7 @@ export function checkHost(facts: HostFacts, needsPython: boolean, nowMs: number)
       ? null
       : error(
           "entrypoint-unusable",
-          `The entry point cannot be run: ${facts.entrypointProblem}.`,
+          `The entry point cannot be run: ${facts.entrypointProblem}`,
           "Give a path that exists on every host.",
         ),
     facts.canBindPorts

@@ -55,7 +55,7 @@ describe("precheck of a host", () => {
 
   it("names errors first, each with what to do", () => {
     const checks = checkHost(
-      { ...good, clockMs: 0, canBindPorts: false, entrypointProblem: "train.py does not exist" },
+      { ...good, clockMs: 0, canBindPorts: false, entrypointProblem: "train.py does not exist." },
       true,
       nowMs,
     );
