@@ -123,7 +123,21 @@ class RunningJob implements Job {
     const end = (): void => stop.abort();
     this.#closing.signal.addEventListener("abort", end);
     this.ended.then(end, end);
-    yield* this.#follow({ afterCommitSeq, signal: stop.signal });
+    let last = afterCommitSeq;
+    for await (const event of this.#follow({ afterCommitSeq, signal: stop.signal })) {
+      last = event.commitSeq;
+      yield event;
+    }
+    if (!this.#closing.signal.aborted) yield* this.#rest(last); // What was written while the end was being noticed.
+  }
+
+  #rest(afterCommitSeq: number): HistoryEvent[] {
+    const reader = new JournalReader(this.#statePath);
+    try {
+      return reader.read({ order: "oldest-first", afterCommitSeq });
+    } finally {
+      reader.close();
+    }
   }
 
   async *#follow(options: { afterCommitSeq: number; signal: AbortSignal; actor?: string }): AsyncGenerator<HistoryEvent, void, undefined> {
