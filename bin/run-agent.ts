@@ -19,7 +19,13 @@ export async function runAgent(args: readonly string[]): Promise<number> {
   const files = nodeFiles(jobDir, node);
   makeNodeDirs(files);
   writeIdentity(files.agent, ownIdentity());
-  const log = (text: string): void => appendFileSync(files.agentLog, `${new Date().toISOString()} agent ${process.pid} of ${node} ${text}\n`);
+  const log = (text: string): void => {
+    try {
+      appendFileSync(files.agentLog, `${new Date().toISOString()} agent ${process.pid} of ${node} ${text}\n`);
+    } catch {
+      // A line that the disk has no room for is lost, and nothing but the line.
+    }
+  };
   const spec = readJson(jobFiles(jobDir).spec) as JobSpec;
   const home = dirname(dirname(jobDir));
   const agentId = `agent-${randomBytes(6).toString("hex")}`;

@@ -1,17 +1,17 @@
 /** What the agent can say of its host, for the checks before training. */
 
 import { execFile } from "node:child_process";
-import { accessSync, constants, readFileSync, realpathSync, statfsSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statfsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { hostname } from "node:os";
-import { basename, delimiter, join, resolve } from "node:path";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { HostFacts } from "../job/host-facts.js";
 import type { Entrypoint, JobSpec } from "../job/job-spec.js";
 import { machineResources } from "../launch/machine.js";
 
 /** `address`: where other hosts reach this one. */
-export async function gatherFacts(spec: JobSpec, entrypoint: Entrypoint, jobDir: string, address: string): Promise<HostFacts> {
+export async function gatherFacts(spec: JobSpec, entrypoint: Entrypoint, address: string): Promise<HostFacts> {
   const { cpu, memoryBytes, gpu } = machineResources();
   const [canBindPorts, pythonVersion] = await Promise.all([canBind(address), versionOf(entrypoint)]);
   return {
@@ -22,7 +22,7 @@ export async function gatherFacts(spec: JobSpec, entrypoint: Entrypoint, jobDir:
     gpus: gpu,
     pythonVersion,
     entrypointProblem: entrypointProblem(spec, entrypoint),
-    diskFreeBytes: freeBytes(jobDir),
+    diskFreeBytes: freeBytes(nearestFolder(spec.logs.dir)),
     sharedMemoryBytes: freeBytes("/dev/shm"),
     openFilesMax: Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1"))?.[1] ?? 0),
     clockMs: Date.now(),
@@ -72,6 +72,11 @@ function canBind(address: string): Promise<boolean> {
     server.once("error", () => done(false));
     server.listen(0, address, () => server.close(() => done(true)));
   });
+}
+
+/** The folder, or the nearest one above it that is there already. */
+function nearestFolder(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : nearestFolder(dirname(path));
 }
 
 function freeBytes(path: string): number {

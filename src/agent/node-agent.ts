@@ -148,8 +148,8 @@ export class NodeAgent {
   }
 
   async #register(): Promise<void> {
-    const { spec, jobDir } = this.#options;
-    const facts = await gatherFacts(spec, this.#role.entrypoint, jobDir, this.#link.localAddress);
+    const { spec } = this.#options;
+    const facts = await gatherFacts(spec, this.#role.entrypoint, this.#link.localAddress);
     const ranks = this.#reports();
     const registered = await this.#link.register(facts, ranks);
     if (registered === null) return;
