@@ -28,6 +28,7 @@ export async function run(): Promise<Figure[]> {
     const first = new Run();
     first.drover(["--keep-warm", "60s"], short);
     cold.push(await firstStepMs(first));
+    await new Promise((resolve) => setTimeout(resolve, 1_000)); // Whoever runs it again by hand takes longer.
     const second = new Run(first.home);
     second.drover(["--keep-warm", "60s"], short);
     warm.push(await firstStepMs(second));
@@ -38,6 +39,6 @@ export async function run(): Promise<Figure[]> {
   const reference = { name: "torchrun --standalone, same script", runs: torchrun };
   return [
     figureOf("drover run → first optimizer step, nothing warm", "ms", cold, reference, { atMost: 0.7 }),
-    figureOf("the same, again within --keep-warm", "ms", warm, reference, { atMost: 0.15 }),
+    figureOf("the same, again within --keep-warm, a second later", "ms", warm, reference, { atMost: 0.15 }),
   ];
 }

@@ -9,6 +9,7 @@ import { definitionAt } from "./definition.js";
 import { errorData } from "./envelope.js";
 import { Host } from "./host.js";
 import { PortLink } from "./port-link.js";
+import { rehearse } from "./rehearsal.js";
 import type { ThreadControl, ThreadData, ThreadEvent } from "./thread-control.js";
 
 const { host: index, events } = workerData as ThreadData;
@@ -26,6 +27,7 @@ const host = new Host({
 const control: ThreadControl = {
   warm: async (modules) => {
     await Promise.all(modules.map((module) => import(module) as Promise<unknown>));
+    await rehearse();
   },
   connect: (peer, port) => host.connect(peer, new PortLink(port, host, peer)),
   useJournal: (actor) => {

@@ -3,7 +3,7 @@
  *
  * - T1  Every pair of hosts has a port of its own; messages never go by way of the main thread.
  * - T2  An actor's place is known to every host before any message can ask for it: until then messages to it are parked.
- * - T3  One spare thread is warm: joined to all others, with every known module loaded. So is one for each actor that `prepare` was told of.
+ * - T3  One spare thread is warm: joined to all others, with every known module loaded, and rehearsed. So is one for each actor that `prepare` was told of.
  * - T4  A thread that does not answer its probe is ended; its actors are lost to all hosts at once.
  */
 
