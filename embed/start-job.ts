@@ -19,6 +19,9 @@ import { JournalReader } from "../src/store/journal-reader.js";
 import { componentPlaces, componentTree, stateBackendRef } from "./components.js";
 import { rootGuardianOf } from "./root-guardian.js";
 
+/** Asked of a component that is restarted meanwhile, it is asked again; none of these does anything more the second time. */
+const twice = { isIdempotent: true };
+
 export type StartJobOptions = Readonly<{
   /** Where jobs keep their state. Default: `$DROVER_HOME`, else as docs/cli.md says. */
   home?: string;
@@ -88,8 +91,8 @@ export async function openJob(spec: JobSpec, jobDir: string, options: StartJobOp
     const definition = rootGuardianOf(() => system.inspect()) as AnyDefinition;
     await system.spawn({ id: "root-guardian", definition });
     await system.supervise(componentTree({ spec, jobDir, host, port, restarts, placement }));
-    const address = await system.ask(masterService, { type: "get-address" });
-    if (options.isTakenUp === true) await system.ask(masterOrchestrator, { type: "take-up-job" }); // A refusal: it has not ended.
+    const address = await system.ask(masterService, { type: "get-address" }, twice);
+    if (options.isTakenUp === true) await system.ask(masterOrchestrator, { type: "take-up-job" }, twice); // A refusal: it has not ended.
     return new RunningJob(spec, jobDir, system, `${address.host}:${address.port}`, options.onEnding);
   } catch (thrown) {
     await system.close();
@@ -115,7 +118,7 @@ class RunningJob implements Job {
   }
 
   view(): Promise<JobView> {
-    return this.#system.ask(masterOrchestrator, { type: "get-job" });
+    return this.#system.ask(masterOrchestrator, { type: "get-job" }, twice);
   }
 
   async *events(afterCommitSeq = 0): AsyncGenerator<HistoryEvent, void, undefined> {
@@ -179,7 +182,7 @@ class RunningJob implements Job {
   }
 
   async stop(because = "stopped by the embedding program"): Promise<void> {
-    await this.#system.ask(masterOrchestrator, { type: "stop-job", because, isKill: false });
+    await this.#system.ask(masterOrchestrator, { type: "stop-job", because, isKill: false }, twice);
   }
 
   inspect(): Promise<SystemInspection> {
