@@ -74,4 +74,15 @@ export type JobSpec = Readonly<{
   }>;
   /** torchrun's --rdzv-id; TORCHELASTIC_RUN_ID. */
   runId: string;
+  /** Who runs the ranks of a node. */
+  agents: Readonly<{
+    /** Drover's own agent, or DLRover's `dlrover-run`. */
+    kind: "drover" | "dlrover";
+    /** Somebody else starts them (`drover master`): nodes are those that come. */
+    isExternal: boolean;
+    /** DLRover's JOB_UID; a call with another one is refused. "": none is asked for. */
+    jobUid: string;
+    /** DLRover's calls need the bearer token, as `authorization` or as the job uid. */
+    needsToken: boolean;
+  }>;
 }>;

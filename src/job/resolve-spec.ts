@@ -34,6 +34,8 @@ export type JobInput = Readonly<{
   durability?: JobSpec["durability"];
   diagnosis?: Partial<JobSpec["diagnosis"]>;
   runId?: string;
+  /** Default: Drover's own. */
+  agents?: Partial<JobSpec["agents"]>;
 }>;
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -84,6 +86,7 @@ export function resolveSpec(input: JobInput, logsDir: string): JobSpec {
       onNan: input.diagnosis?.onNan ?? "report",
     },
     runId: input.runId ?? input.name,
+    agents: { kind: "drover", isExternal: false, jobUid: "", needsToken: false, ...input.agents },
   };
 }
 
