@@ -310,7 +310,7 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
       return returnShards(job, event.because, ctx);
     case "agent-registered": {
       const { node, agentId, facts, atMs } = event;
-      if (job.nodes.get(node)?.state === "checking") ctx.tell(diagnosisMaster, { type: "judge-facts", node, agentId, facts, atMs });
+      if (job.spec?.agents.kind === "drover" && job.nodes.get(node)?.state === "checking") ctx.tell(diagnosisMaster, { type: "judge-facts", node, agentId, facts, atMs });
       return;
     }
     case "agent-ended":
@@ -415,7 +415,7 @@ function sayAgain(state: JobManagerState, ctx: Context): void {
   if (job.stop) return ctx.tell(jobAutoScaler, { type: "end-scaling" });
   if (job.spec) ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: job.spec, nodes: scalingNodesOf(job) });
   for (const { id, state: nodeState, agentId, facts, factsAtMs: atMs, replacement } of job.nodes.values()) {
-    if (nodeState === "checking" && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts, atMs });
+    if (job.spec?.agents.kind === "drover" && nodeState === "checking" && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts, atMs });
     if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node: id, ...replacement });
   }
 }

@@ -10,7 +10,8 @@ type Fact<Type extends string, Fields extends object> = Readonly<{ type: Type } 
 /** Who and where, for people. */
 type At = Readonly<{ node: string; host: string | null }>;
 
-export type RankStart = Readonly<{ rank: number; localRank: number; pid: number; state: "starting" | "running" }>;
+/** `pid`: null where its agent (DLRover's) does not say. */
+export type RankStart = Readonly<{ rank: number; localRank: number; pid: number | null; state: "starting" | "running" }>;
 
 export type JobEvent =
   | Fact<"job-begun", { spec: JobSpec; atMs: number }>
@@ -26,6 +27,11 @@ export type JobEvent =
   | Fact<"node-emptied", At & { because: string; isCharged: boolean }>
   | Fact<"node-ended", At & { state: "failed" | "lost" | "stopped"; because: string; isUnfit: boolean; replacement: Replacement | null; atMs: number }>
   | Fact<"round-opened", { group: string; round: number; kind: RoundKind; because: string; isCharged: boolean; graceMs: number; atMs: number }>
+  /** Agents say how many nodes a world takes; the newest word counts. */
+  | Fact<"rendezvous-set", { min: number; max: number; unit: number; lastCallMs: number; joinTimeoutMs: number; because: string; atMs: number }>
+  /** Its agent (DLRover's) waits from now on for a world that it is in. */
+  | Fact<"world-asked", At & { nproc: number; address: string; atMs: number }>
+  | Fact<"replacement-called-for", At & { because: string }>
   | Fact<"node-joined", At & { group: string; round: number; nproc: number; storeHost: string; storePort: number; atMs: number }>
   /** It can take part, but the round runs without it. */
   | Fact<"node-stands-by", At & { group: string; because: string; atMs: number }>

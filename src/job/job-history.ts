@@ -17,7 +17,7 @@ import {
   trainers,
 } from "./job-record.js";
 import { noteFailure, noteRankEnd, noteRanksStarted, setRanks } from "./rank-history.js";
-import { endNodeRecord, leaveRound, move, noteAgent, planNode, retire, setAgent, touch } from "./node-history.js";
+import { endNodeRecord, leaveRound, move, noteAgent, planNode, refit, retire, setAgent, touch } from "./node-history.js";
 import { noteJoined, openRoundRecord, sealRoundRecord, standBy, stopRanks } from "./round-history.js";
 import { isFit, isLive } from "./node-state.js";
 
@@ -42,6 +42,8 @@ function applyToJob(job: JobRecord, event: OfJob, touched: Set<string>): void {
       return;
     case "job-begun-again":
       return beginAgain(job, event, touched);
+    case "rendezvous-set":
+      return setRendezvous(job, event);
     case "nodes-paused":
       job.mode = "paused";
       for (const group of job.groups.values()) pauseGroup(group);
@@ -115,8 +117,9 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
       group?.awaited.delete(node.id);
       return;
     case "agent-registered":
+      if (group && node.wish) leaveRound(job, group, node, event.atMs, true); // What its former agent wished.
       noteAgent(job, node, event);
-      if (group && isFit(node.state)) standBy(group, node.id, event.atMs);
+      if (group && isFit(node.state) && job.spec?.agents.kind !== "dlrover") standBy(group, node.id, event.atMs);
       return expect(group, node);
     case "node-found-fit":
       move(node, "found-fit");
@@ -140,6 +143,12 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
       return;
     case "node-ended":
       return endNodeRecord(job, node, event, touched);
+    case "replacement-called-for":
+      node.isToBeReplaced = true;
+      return;
+    case "world-asked":
+      node.wish = { nproc: event.nproc, storeHost: event.address, storePort: 0 };
+      return;
     case "node-joined":
       if (group) noteJoined(job, group, node, event);
       return;
@@ -163,6 +172,15 @@ function beginAgain(job: JobRecord, event: Extract<JobEvent, { type: "job-begun-
   for (const node of job.nodes.values()) retire(job, node, touched);
   job.groups.clear();
   job.groups.set(trainers, { ...openGroup(trainers, atMs), round: job.rounds });
+}
+
+function setRendezvous(job: JobRecord, event: Extract<JobEvent, { type: "rendezvous-set" }>): void {
+  const { min, max, unit, lastCallMs, joinTimeoutMs } = event;
+  if (!job.spec) return;
+  const roles = job.spec.roles.map((role) => (role.role === "worker" ? { ...role, nodes: { min, max, unit } } : role));
+  job.spec = { ...job.spec, roles, rendezvous: { lastCallMs, joinTimeoutMs } };
+  const group = job.groups.get(trainers);
+  if (group?.phase === "open") refit(job, group, event.atMs);
 }
 
 function pauseGroup(group: GroupRecord): void {

@@ -64,6 +64,10 @@ export type NodeRecord = {
   revision: number;
   /** By local rank, of the newest round in which the node has a place. */
   ranks: RankRecord[];
+  /** Its agent (DLRover's) waits for a world that the node is in, and joins every round that is opened meanwhile. */
+  wish: Join | null;
+  /** Its agent (DLRover's) was told to go, or blames its host: another node is to take its place. */
+  isToBeReplaced: boolean;
   /** Set while another node is to take its place and none has. */
   replacement: Replacement | null;
   because: string;
@@ -148,6 +152,11 @@ export type JobRecord = {
   /** The newest unfit host, for the reason when a job never begins. */
   unfit: string | null;
 };
+
+/** Its agent (DLRover's) has ended well and does not come back: it takes part in nothing any more. */
+export function isFinished({ spec }: Pick<JobRecord, "spec">, node: Pick<NodeRecord, "state" | "hasAgent">): boolean {
+  return spec?.agents.kind === "dlrover" && node.state === "succeeded" && !node.hasAgent;
+}
 
 export const trainers = "train";
 

@@ -28,7 +28,9 @@ export function setAgent(job: JobRecord, node: NodeRecord, hasAgent: boolean): v
 }
 
 export function planNode(job: JobRecord, event: Of<"node-planned">): void {
-  if (job.nodes.has(event.node)) return;
+  const former = job.nodes.get(event.node);
+  if (former && isLive(former.state)) return;
+  if (former) comeAgain(job, former);
   const id = groupOf(event.role, event.node);
   const group = job.groups.get(id) ?? openGroup(id, event.atMs);
   job.groups.set(id, group); // J1
@@ -56,9 +58,18 @@ export function planNode(job: JobRecord, event: Of<"node-planned">): void {
     restarts: 0,
     revision: 0,
     ranks: [],
+    wish: null,
+    isToBeReplaced: false,
     replacement: null,
     because: event.because,
   });
+}
+
+/** A node that had ended comes again under its own id, as those do that somebody else starts. */
+function comeAgain(job: JobRecord, former: NodeRecord): void {
+  forget(job, former.id);
+  job.ended = job.ended.filter((id) => id !== former.id);
+  job.groups.get(former.group)?.awaited.delete(former.id);
 }
 
 function replace(group: GroupRecord, former: NodeRecord | undefined, event: Of<"node-planned">): void {
@@ -79,6 +90,7 @@ export function noteAgent(job: JobRecord, node: NodeRecord, event: Of<"agent-reg
   node.factsAtMs = event.atMs;
   node.isUnplaceable = false;
   node.ranksLeftAlone = 0;
+  node.wish = null;
   setAgent(job, node, true);
   move(node, "registered");
 }

@@ -10,8 +10,9 @@
 
 import { canRelaunch, canRestart } from "./budget.js";
 import type { HostFacts } from "./host-facts.js";
-import { agentEndsMax, type GroupRecord, type NodeRecord, nodesMax } from "./job-record.js";
+import { agentEndsMax, type GroupRecord, isFinished, type NodeRecord, nodesMax } from "./job-record.js";
 import { type Ledger, endJob, isActive, isOver } from "./ledger.js";
+import { notePeerEnded } from "./dlrover/agent-rules.js";
 import { endNode } from "./node-end-rules.js";
 import { isFit, isLive } from "./node-state.js";
 import type { RankReport } from "./rank-report.js";
@@ -131,6 +132,7 @@ export function noteAgentEnded(ledger: Ledger, node: NodeRecord, because: string
   }
   const replacement = { isOutOfMemory: false, avoidHost: node.host };
   if (isHostGone) return endNode(ledger, node, { state: "lost", because, replacement, code: "TOO_FEW_NODES" }); // A4
+  if (job.spec?.agents.kind === "dlrover") return notePeerEnded(ledger, node, because);
   const recent = node.agentEndedAtMs.filter((atMs) => atMs > nowMs - agentEndsWithinMs).length;
   if (recent >= agentEndsMax) {
     const often = `its agents ended ${recent} times within ${agentEndsWithinMs / 1_000} s: ${because}`;
@@ -148,7 +150,7 @@ export function loseSilentNodes(ledger: Ledger, heardAtMs: (node: string) => num
   const timeoutMs = job.spec?.heartbeat.timeoutMs ?? 0;
   if (isOver(ledger)) return;
   for (const node of [...job.nodes.values()]) {
-    if (!isLive(node.state) || node.agentId === null) continue;
+    if (!isLive(node.state) || node.agentId === null || isFinished(job, node)) continue;
     const silentMs = nowMs - Math.max(heardAtMs(node.id) ?? 0, upSinceMs);
     if (silentMs <= timeoutMs) continue;
     const because = `not heard of for ${Math.round(silentMs / 1_000)} s`;

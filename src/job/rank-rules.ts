@@ -191,7 +191,7 @@ function isAgentAway(ledger: Ledger, group: GroupRecord): boolean {
 }
 
 /** Every rank of the group's world has ended well. */
-function noteSuccess(ledger: Ledger, group: GroupRecord): void {
+export function noteSuccess(ledger: Ledger, group: GroupRecord): void {
   if (!isActive(ledger)) return;
   const because = `all ${group.worldSize} ranks ended with 0`;
   ledger.emit({ type: "world-succeeded", group: group.id, round: group.round, because });

@@ -1,7 +1,7 @@
 /** What events make of the record of a rendezvous round. See job-history.ts. */
 
 import type { JobEvent } from "./job-event.js";
-import { type GroupRecord, type JobRecord, type NodeRecord, trainers } from "./job-record.js";
+import { type GroupRecord, isFinished, type JobRecord, type NodeRecord, trainers } from "./job-record.js";
 import { move, refit, touch } from "./node-history.js";
 import { isFit, isLive } from "./node-state.js";
 
@@ -25,6 +25,7 @@ export function openRoundRecord(job: JobRecord, group: GroupRecord, event: Of<"r
   group.standby.clear();
   for (const id of job.ended) awaitHeir(job, group, id);
   for (const node of nodesOf(job, group)) {
+    if (isFinished(job, node)) continue;
     if (!node.isUnplaceable) group.awaited.add(node.id);
     if (!isFit(node.state)) continue;
     move(node, "round-opened");
@@ -55,6 +56,7 @@ export function sealRoundRecord(job: JobRecord, group: GroupRecord, event: Of<"r
   for (const node of nodesOf(job, group)) {
     if (!isFit(node.state)) continue;
     const isIn = group.members.has(node.id);
+    if (isIn) node.wish = null;
     move(node, isIn ? "round-sealed" : "left-out");
     if (!isIn && group.joins.has(node.id)) standBy(group, node.id, atMs);
     touch(job, node, touched);

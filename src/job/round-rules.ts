@@ -25,6 +25,9 @@ export function openRound(ledger: Ledger, group: GroupRecord, kind: RoundKind, b
   const graceMs = kind === "recovery" ? Math.min(stopGraceMs, recoveryGraceMaxMs) : stopGraceMs;
   const round = job.rounds + 1; // O1
   ledger.emit({ type: "round-opened", group: group.id, round, kind, because, isCharged, graceMs, atMs: nowMs });
+  for (const node of [...job.nodes.values()]) {
+    if (node.group === group.id && node.wish && isFit(node.state)) joinRound(ledger, node, { round, ...node.wish });
+  }
   settleRound(ledger, group);
 }
 
@@ -65,7 +68,7 @@ function sealDecision({ job, nowMs, upSinceMs }: Ledger, group: GroupRecord): Se
   const decision = decideSeal({
     limits: limitsOf(job, group),
     joined: group.joined,
-    awaited: group.awaited.size,
+    awaited: group.awaited.size + (mayStrangersCome(job, group) ? 1 : 0),
     fitSinceMs,
     shortSinceMs: Math.max(group.shortSinceMs, upSinceMs),
     nowMs,
@@ -75,6 +78,11 @@ function sealDecision({ job, nowMs, upSinceMs }: Ledger, group: GroupRecord): Se
   if (decision.kind !== "seal" || isLastWorldOver(job, group)) return decision;
   const untilMs = (fitSinceMs ?? nowMs) + (job.spec?.rendezvous.joinTimeoutMs ?? 0); // O4
   return nowMs < untilMs ? { kind: "wait", untilMs } : decision;
+}
+
+/** Nobody knows who else somebody else will start: a first world waits for its last call, unless it is as large as it may be. */
+function mayStrangersCome(job: JobRecord, group: GroupRecord): boolean {
+  return job.spec?.agents.isExternal === true && group.kind === "first";
 }
 
 /** O4. Looks no further than the first node that shows it. */
@@ -101,11 +109,14 @@ function sealRound(ledger: Ledger, group: GroupRecord, because: string): void {
   considerScaling(ledger, group);
 }
 
+/** DLRover's clients count on an order by node rank: there is no former place for them. */
 function joinersOf(job: JobRecord, group: GroupRecord): Joiner[] {
+  const keepsPlaces = job.spec?.agents.kind !== "dlrover";
   return [...group.joins].flatMap(([id, { nproc }]) => {
     const node = job.nodes.get(id);
     if (!node) return [];
-    return [{ node: id, role: node.role, nodeRank: node.nodeRank, formerGroupRank: group.members.get(id)?.groupRank ?? null, nproc }];
+    const formerGroupRank = keepsPlaces ? (group.members.get(id)?.groupRank ?? null) : null;
+    return [{ node: id, role: node.role, nodeRank: node.nodeRank, formerGroupRank, nproc }];
   });
 }
 
