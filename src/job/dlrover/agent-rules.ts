@@ -21,7 +21,7 @@ import type { Resources, Role } from "../job-spec.js";
 import { type Ledger, endJob, isActive, isOver } from "../ledger.js";
 import { endNode } from "../node-end-rules.js";
 import { isFit, isLive } from "../node-state.js";
-import { joinRound, openRound, settleRound } from "../round-rules.js";
+import { considerScaling, joinRound, openRound, settleRound } from "../round-rules.js";
 import type { RankFailure } from "../stage.js";
 import { noteSuccess } from "../rank-rules.js";
 import type { DlroverReports, Sender } from "./dlrover-request.js";
@@ -135,8 +135,12 @@ function takePart(ledger: Ledger, node: NodeRecord, join: Readonly<{ nproc: numb
   if (!group) return;
   const { phase } = group;
   if (phase === "idle") return openRound(ledger, group, group.round === 0 ? "first" : "resume", `${node.id} joins`);
-  const isMember = phase === "sealed" && group.members.has(node.id);
-  if (!isMember) return joinRound(ledger, node, { round: group.round, nproc: join.nproc, storeHost: join.address, storePort: 0 });
+  if (phase === "open") return joinRound(ledger, node, { round: group.round, nproc: join.nproc, storeHost: join.address, storePort: 0 });
+  if (!group.members.has(node.id)) {
+    const because = "it joined after the round was sealed";
+    if (!group.standby.has(node.id)) ledger.emit({ type: "node-stands-by", node: node.id, host: node.host, group: group.id, because, atMs: ledger.nowMs });
+    return considerScaling(ledger, group);
+  }
   const hasFailed = group.failedRound === group.round && group.failures.length > 0;
   const because = hasFailed ? `${node.id} starts its ranks again: ${causeOfFailures(group.failures).message.split("\n").at(-1) ?? "a rank failed"}` : `${node.id} joins again`;
   openRound(ledger, group, "recovery", because, hasFailed && canRestart(ledger.job.budget));

@@ -1,0 +1,258 @@
+/** DLRover's agents in the rules of rounds: who gets which world, who has to join again, what the end of one means for the others. */
+
+import { expect } from "chai";
+import * as requests from "../../src/job/dlrover/agent-requests.js";
+import * as agents from "../../src/job/dlrover/agent-rules.js";
+import type { Sender } from "../../src/job/dlrover/dlrover-request.js";
+import type { JobEvent } from "../../src/job/job-event.js";
+import { applyJobEvent } from "../../src/job/job-history.js";
+import { type JobRecord, openRecord, trainers } from "../../src/job/job-record.js";
+import { beginJob, meetDeadline } from "../../src/job/job-rules.js";
+import type { Ledger } from "../../src/job/ledger.js";
+import { loseSilentNodes } from "../../src/job/node-rules.js";
+import { resolveSpec } from "../../src/job/resolve-spec.js";
+import { roundDueAtMs } from "../../src/job/round-rules.js";
+
+const params = { min: 1, max: 2, unit: 1, lastCallSeconds: 5, joinTimeoutSeconds: 600 };
+const worker = (id: number): Sender => ({ type: "worker", id });
+
+class Desk {
+  readonly job: JobRecord = openRecord();
+  readonly events: JobEvent[] = [];
+  nowMs = 1_000;
+
+  constructor(told: Partial<typeof params> = {}, isExternal = true) {
+    const entrypoint = { target: "/t.py", python: "/p" };
+    const agent = { kind: "dlrover", isExternal } as const;
+    beginJob(this.ledger, resolveSpec({ name: "j", roles: [{ entrypoint }], cwd: "/", env: {}, agents: agent }, "/logs"), 0);
+    agents.setRendezvous(this.ledger, worker(0), { ...params, ...told });
+  }
+
+  get ledger(): Ledger {
+    const emit = (event: JobEvent): void => {
+      this.events.push(event);
+      applyJobEvent(this.job, event, new Set());
+    };
+    return { job: this.job, nowMs: this.nowMs, upSinceMs: 0, emit };
+  }
+
+  greet(id: number, rank = id): void {
+    this.event(id, "WAIT_PRE_CHECK", rank);
+  }
+
+  event(id: number, event: string, rank = 0): void {
+    const node = { type: "worker", id, rank, address: `10.0.0.${id}` };
+    requests.noteNodeEvent(this.ledger, worker(id), { event, message: "", elapsedSeconds: 0, node });
+  }
+
+  join(id: number, nproc = 2): number {
+    const node = agents.peerOf(this.ledger, worker(id));
+    if (!node) throw new Error(`worker-${id} is not there`);
+    return agents.joinTraining(this.ledger, node, { nproc, address: `10.0.0.${id}` });
+  }
+
+  start(...ids: readonly number[]): void {
+    for (const id of ids) this.greet(id);
+    for (const id of ids) this.join(id);
+  }
+
+  world(id: number): readonly (readonly [number, number])[] | null {
+    const node = agents.peerOf(this.ledger, worker(id));
+    return (node && requests.worldOfPeer(this.ledger, node)?.world) ?? null;
+  }
+
+  waiting(id: number): number {
+    return requests.countWaiting(this.ledger, worker(id));
+  }
+
+  /** Until the round's own deadline. */
+  wait(): void {
+    const group = this.job.groups.get(trainers);
+    const dueAtMs = group ? roundDueAtMs(this.ledger, group) : null;
+    if (!group || dueAtMs === null) throw new Error("nothing is due");
+    this.nowMs = Math.max(this.nowMs, dueAtMs);
+    meetDeadline(this.ledger, group);
+  }
+
+  get round(): number {
+    return this.job.groups.get(trainers)?.round ?? 0;
+  }
+}
+
+describe("DLRover's agents", () => {
+  it("get one world, in the order of their node ranks, when all that may be there have joined", () => {
+    const desk = new Desk({ min: 3, max: 3 });
+    desk.start(2, 0);
+    expect(desk.world(0)).to.equal(null);
+    desk.start(1);
+    expect(desk.world(0)).to.deep.equal([[0, 2], [1, 2], [2, 2]]);
+    expect(desk.world(2)).to.deep.equal(desk.world(0));
+    expect(desk.round).to.equal(1);
+  });
+
+  it("wait their last call for those whom nobody knows yet, and not longer", () => {
+    const desk = new Desk();
+    desk.start(0);
+    expect(desk.world(0)).to.equal(null);
+    desk.wait();
+    expect(desk.nowMs).to.equal(6_000);
+    expect(desk.world(0)).to.deep.equal([[0, 2]]);
+  });
+
+  it("make a world of a multiple of the node unit and of no more than the maximum; who is left stands by and sees it", () => {
+    const desk = new Desk({ min: 2, max: 4, unit: 2 });
+    desk.start(0, 1, 2);
+    desk.wait();
+    expect(desk.world(0)).to.deep.equal([[0, 2], [1, 2]]);
+    expect(desk.world(2)).to.equal(null);
+    expect(requests.worldAfterWait(desk.ledger, agents.peerOf(desk.ledger, worker(2))).world).to.deep.equal([[0, 2], [1, 2]]);
+    desk.start(3);
+    expect([0, 1, 2, 3].map((id) => desk.waiting(id) > 0)).to.deep.equal([true, true, false, false]);
+    desk.join(0);
+    desk.join(1);
+    expect(desk.world(3)).to.deep.equal([[0, 2], [1, 2], [2, 2], [3, 2]]);
+    desk.start(4);
+    expect(desk.waiting(0)).to.equal(0);
+  });
+
+  it("are not stopped for a node that checks its network, but when it joins", () => {
+    const desk = new Desk();
+    desk.start(0);
+    desk.wait();
+    desk.world(0);
+    desk.greet(1);
+    expect(desk.waiting(0)).to.equal(0);
+    desk.join(1);
+    expect(desk.waiting(0)).to.equal(1);
+    desk.join(0);
+    expect(desk.world(1)).to.deep.equal([[0, 2], [1, 2]]);
+  });
+
+  it("that say their join twice change nothing, and the second time with another number of ranks is what counts", () => {
+    const desk = new Desk({ min: 2, max: 2 });
+    desk.start(0);
+    desk.join(0, 4);
+    desk.start(1);
+    expect(desk.world(1)).to.deep.equal([[0, 4], [1, 2]]);
+    expect(desk.join(0, 4)).to.equal(0); // The answer to its first join was lost: it has not seen its world.
+    expect(desk.round).to.equal(1);
+    expect(desk.world(0)).to.deep.equal([[0, 4], [1, 2]]);
+  });
+
+  it("start failed ranks again in a new round, charged once, and the others join it at once", () => {
+    const desk = new Desk({ min: 2 });
+    desk.start(0, 1);
+    desk.world(0);
+    desk.world(1);
+    const errorText = JSON.stringify({ 3: { local_rank: 1, exitcode: -9, message: "Signal 9 (SIGKILL)", datetime: "now" } });
+    expect(requests.noteNodeFailure(desk.ledger, worker(1), { errorText, restartCount: 0, level: "process_error" })).to.equal(true);
+    desk.join(1);
+    expect(desk.waiting(0)).to.equal(1);
+    desk.join(0);
+    expect([desk.round, desk.job.budget.restarts]).to.deep.equal([2, 1]);
+    expect(desk.world(0)).to.deep.equal([[0, 2], [1, 2]]);
+    const failed = desk.events.find((event) => event.type === "rank-failed");
+    expect(failed).to.deep.include({ because: "killed", node: "worker-1" });
+  });
+
+  it("go on without one that is silent, and with the one that takes its place", () => {
+    const desk = new Desk({ min: 1, max: 2 });
+    desk.start(0, 1);
+    desk.world(0);
+    desk.world(1);
+    desk.nowMs += 60_000;
+    loseSilentNodes(desk.ledger, (node) => (node === "worker-0" ? desk.nowMs : 0));
+    expect(desk.waiting(0)).to.equal(1);
+    desk.join(0);
+    desk.greet(7, 1);
+    desk.join(7);
+    expect(desk.world(0)).to.deep.equal([[0, 2], [1, 2]]);
+    expect(desk.job.nodes.get("worker-1")?.state).to.equal("relaunched");
+  });
+
+  it("that come again under the same id have lost their ranks; under another id in the same place they replace the former", () => {
+    const desk = new Desk({ min: 2 });
+    desk.start(0, 1);
+    desk.world(0);
+    desk.world(1);
+    desk.greet(1);
+    expect(desk.waiting(0)).to.equal(1);
+    desk.join(1);
+    desk.join(0);
+    expect(desk.world(1)).to.deep.equal([[0, 2], [1, 2]]);
+    desk.greet(5, 0);
+    expect(desk.job.nodes.get("worker-0")?.state).to.equal("relaunched");
+    desk.join(5);
+    desk.join(1);
+    expect(desk.world(1)).to.deep.equal([[0, 2], [1, 2]]);
+    expect(desk.job.groups.get(trainers)?.members.has("worker-5")).to.equal(true);
+  });
+
+  it("end the job when all have succeeded, and the success of one does not keep another from recovering", () => {
+    const desk = new Desk();
+    desk.start(0, 1);
+    desk.world(0);
+    desk.world(1);
+    desk.event(0, "SUCCEEDED_EXITED");
+    expect(desk.job.end).to.equal(null);
+    expect(desk.waiting(1)).to.equal(0);
+    desk.join(1);
+    expect(desk.world(1)).to.deep.equal([[1, 2]]);
+    desk.event(1, "SUCCEEDED_EXITED");
+    expect(desk.job.end?.code).to.equal("ALL_SUCCEEDED");
+    expect(desk.waiting(1)).to.equal(-1);
+  });
+
+  it("that give up end the job with their failure when too few are left, and not while others can go on", () => {
+    const desk = new Desk();
+    desk.start(0, 1);
+    for (const id of [0, 1]) desk.world(id);
+    const errorText = JSON.stringify({ 2: { local_rank: 0, exitcode: 1, message: "ValueError: no", datetime: "now" } });
+    requests.noteNodeFailure(desk.ledger, worker(1), { errorText, restartCount: 1, level: "process_error" });
+    desk.event(1, "FAILED_EXITED");
+    expect([desk.job.end, desk.waiting(0)]).to.deep.equal([null, 1]);
+    desk.join(0);
+    expect(desk.world(0)).to.deep.equal([[0, 2]]);
+    desk.event(0, "FAILED_EXITED");
+    expect(desk.job.end?.code).to.equal("TOO_FEW_NODES");
+  });
+
+  it("that blame their host are waited for again, at another place", () => {
+    const desk = new Desk({ min: 1, max: 1 });
+    desk.start(0);
+    desk.world(0);
+    requests.noteNodeFailure(desk.ledger, worker(0), { errorText: "CheckFailure", restartCount: -1, level: "node_error" });
+    desk.event(0, "FAILED_EXITED");
+    expect(desk.job.end).to.equal(null);
+    desk.start(1);
+    expect(desk.world(1)).to.deep.equal([[1, 2]]);
+  });
+
+  it("may change how many there are to be; the newest word counts, and nonsense changes nothing", () => {
+    const desk = new Desk({ min: 2, max: 2 });
+    desk.start(0);
+    agents.setRendezvous(desk.ledger, worker(0), { ...params, min: 5, max: 1 });
+    expect(desk.world(0)).to.equal(null);
+    agents.setRendezvous(desk.ledger, worker(0), { ...params, min: 1, max: 1 });
+    expect(desk.world(0)).to.deep.equal([[0, 2]]);
+  });
+
+  it("whose process was seen to end are started again in place, as a relaunch, until none is left", () => {
+    const desk = new Desk({ min: 1, max: 1 }, false);
+    const launched = { node: "worker-0", host: "h", address: "10.0.0.1", pid: 7 };
+    desk.ledger.emit({ type: "node-planned", node: "worker-0", role: "worker", nodeRank: 0, resources: { cpu: 0, memoryBytes: 0, gpu: 0, custom: {} }, because: "asked", atMs: 0 });
+    desk.ledger.emit({ type: "node-launched", ...launched });
+    for (const relaunches of [1, 2, 3]) {
+      desk.start(0);
+      expect(desk.world(0)).to.deep.equal([[0, 2]]);
+      const node = desk.job.nodes.get("worker-0");
+      if (node) agents.notePeerEnded(desk.ledger, node, "killed by SIGKILL");
+      expect([desk.job.budget.relaunches, desk.job.end]).to.deep.equal([relaunches, null]);
+      desk.ledger.emit({ type: "node-launched", ...launched });
+    }
+    desk.start(0);
+    const node = desk.job.nodes.get("worker-0");
+    if (node) agents.notePeerEnded(desk.ledger, node, "killed by SIGKILL");
+    expect(desk.job.end?.code).to.equal("TOO_FEW_NODES");
+  });
+});
