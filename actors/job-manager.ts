@@ -13,6 +13,10 @@
 
 import { desiredOf } from "../src/job/desired-state.js";
 import { DesiredPolls } from "../src/job/desired-polls.js";
+import { peerId } from "../src/job/dlrover/agent-rules.js";
+import type { AnyDlroverAnswer } from "../src/job/dlrover/dlrover-request.js";
+import { actOnNode } from "../src/job/dlrover/peer-answers.js";
+import { PeerDesk } from "../src/job/dlrover/peer-desk.js";
 import { goodputStep } from "../src/job/goodput.js";
 import type { JobEvent } from "../src/job/job-event.js";
 import { applyJobEvent } from "../src/job/job-history.js";
@@ -47,6 +51,7 @@ export type JobManagerState = {
   readonly volatile: {
     readonly gauges: RankGauges;
     readonly polls: DesiredPolls<ReplyHandle<DesiredReply>>;
+    readonly peers: PeerDesk<ReplyHandle<AnyDlroverAnswer>>;
     /** Nodes whose desired state has changed in this batch, and groups whose deadline may have. */
     readonly touched: Set<string>;
     readonly changedGroups: Set<string>;
@@ -72,8 +77,9 @@ export const jobManager = defineActor<JobManagerState, JobManagerMessage, JobEve
   receive,
   apply: (state, event) => applyJobEvent(state.job, event, state.volatile.touched),
   batchEnd(state, ctx) {
-    const { touched, changedGroups, polls } = state.volatile;
+    const { touched, changedGroups, polls, peers } = state.volatile;
     for (const id of touched) if (polls.get(id)) answerPoll(state, id, ctx); // M2
+    if (state.job.spec?.agents.kind === "dlrover") peers.answerHeld(ledgerOf(state, ctx), touched, ctx);
     touched.clear();
     for (const id of changedGroups) armRound(state, id, ctx);
     changedGroups.clear();
@@ -86,6 +92,7 @@ function stateOf(job: JobRecord): JobManagerState {
   const volatile: JobManagerState["volatile"] = {
     gauges: new RankGauges(),
     polls: new DesiredPolls(),
+    peers: new PeerDesk(),
     touched: new Set(),
     changedGroups: new Set(),
     haveNodesChanged: false,
@@ -114,6 +121,10 @@ function receive(state: JobManagerState, message: JobManagerMessage, ctx: Contex
     case "report-progress":
     case "await-desired":
       return receiveFromAgent(state, ledger, message, ctx);
+    case "dlrover":
+      return receiveFromPeer(state, ledger, message, ctx);
+    case "held-deadline":
+      return state.volatile.peers.meetDeadline(ledger, message.held, ctx);
     case "get-world":
       return ctx.reply(viewWorld(state.job, state.volatile.gauges, ctx.now()));
     case "poll-deadline":
@@ -128,7 +139,8 @@ function receive(state: JobManagerState, message: JobManagerMessage, ctx: Contex
   }
 }
 
-type Rare = Exclude<JobManagerMessage, { type: "report-progress" | "await-desired" | "get-world" | "poll-deadline" | "ask-placements" | "placements-known" }>;
+type Frequent = "report-progress" | "await-desired" | "dlrover" | "held-deadline" | "get-world" | "poll-deadline" | "ask-placements" | "placements-known";
+type Rare = Exclude<JobManagerMessage, { type: Frequent }>;
 
 function receiveRare(state: JobManagerState, ledger: Ledger, message: Rare, ctx: Context): void {
   switch (message.type) {
@@ -161,6 +173,8 @@ function receiveRare(state: JobManagerState, ledger: Ledger, message: Rare, ctx:
       nodeRules.loseSilentNodes(ledger, (node) => state.volatile.gauges.heardAtMs(node));
       noteIfGone(ledger);
       return armHeartbeats(state, ctx);
+    case "act-on-node":
+      return ctx.reply(actOnNode(ledger, message.node, message.action, message.because));
     case "register-agent":
       return registerAgent(state, ledger, message, ctx);
     case "join-round":
@@ -258,6 +272,24 @@ function answerPoll(state: JobManagerState, id: string, ctx: Context): void {
   else ctx.answer<DesiredReply>(poll.handle, node ? stale(node) : { ok: false, code: "UNKNOWN_NODE", message: `${id} is gone.` });
 }
 
+/** A request of DLRover's agents and clients. */
+function receiveFromPeer(state: JobManagerState, ledger: Ledger, { sender, request }: JobManagerMessage & { type: "dlrover" }, ctx: Context): void {
+  if (request.type === "note-step") notePeerStep(state, ledger, request.step, ctx);
+  else if (request.type === "node-event" || request.type === "join-rendezvous") noteStep(state, ledger); // What follows may end a round.
+  state.volatile.peers.receive(ledger, sender, request, ctx);
+  if (state.job.nodes.has(peerId(sender))) state.volatile.gauges.hear(peerId(sender), ctx.now());
+}
+
+function notePeerStep(state: JobManagerState, ledger: Ledger, step: number, ctx: Context): void {
+  const { volatile, job } = state;
+  const group = job.groups.get(trainers);
+  if (group?.phase !== "sealed" || step < 0) return;
+  const { round } = group;
+  if (volatile.step?.round !== round || step > volatile.step.step) volatile.step = { round, step, atMs: ctx.now() };
+  const isFirst = job.goodput.live?.round !== round;
+  if (isFirst || ctx.now() - volatile.stepNotedAtMs >= stepNoteMs) noteStep(state, ledger);
+}
+
 function noteProgress(state: JobManagerState, ledger: Ledger, node: NodeRecord, ranks: readonly RankProgress[], ctx: Context): void {
   const { volatile, job } = state;
   const group = job.groups.get(node.group);
@@ -300,6 +332,7 @@ function noteStacks(state: JobManagerState, ledger: Ledger, node: NodeRecord, pr
 /** What others have to hear of an event (M1). */
 function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
   const { job, volatile } = state;
+  volatile.peers.note(event);
   const group = "group" in event ? event.group : "node" in event ? job.nodes.get(event.node)?.group : undefined;
   if (group !== undefined) volatile.changedGroups.add(group);
   switch (event.type) {
@@ -315,6 +348,7 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
     }
     case "agent-ended":
       if (event.isRestarted) restartAgent(event.node, event.plan, event.because, ctx);
+      if (job.spec?.agents.kind === "dlrover") ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: null, because: event.because });
       return;
     case "node-ended":
       volatile.gauges.forget(event.node);
@@ -415,7 +449,8 @@ function sayAgain(state: JobManagerState, ctx: Context): void {
   if (job.stop) return ctx.tell(jobAutoScaler, { type: "end-scaling" });
   if (job.spec) ctx.tell(jobAutoScaler, { type: "begin-scaling", spec: job.spec, nodes: scalingNodesOf(job) });
   for (const { id, state: nodeState, agentId, facts, factsAtMs: atMs, replacement } of job.nodes.values()) {
-    if (job.spec?.agents.kind === "drover" && nodeState === "checking" && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts, atMs });
+    const isJudged = job.spec?.agents.kind === "drover" && nodeState === "checking";
+    if (isJudged && agentId !== null && facts) ctx.tell(diagnosisMaster, { type: "judge-facts", node: id, agentId, facts, atMs });
     if (replacement) ctx.tell(jobAutoScaler, { type: "replace-node", node: id, ...replacement });
   }
 }

@@ -125,6 +125,8 @@ function receive(state: MasterOrchestratorState, message: MasterOrchestratorMess
   }
 }
 
+const cannotPause = "The ranks are DLRover's agents' to end and to start: such a job can be stopped, not paused.";
+
 type FromPerson = Extract<MasterOrchestratorMessage, { type: "stop-job" | "pause-job" | "resume-job" }>;
 
 function receiveFromPerson(state: MasterOrchestratorState, message: FromPerson, ctx: Context): void {
@@ -135,6 +137,7 @@ function receiveFromPerson(state: MasterOrchestratorState, message: FromPerson, 
       else decideEnd(state, { code: "STOPPED_BY_USER", message: message.because }, message.isKill, ctx);
       return ctx.reply({ ok: true });
     case "pause-job":
+      if (state.options.spec.agents.kind === "dlrover") return ctx.reply({ ok: false, code: "UNSUPPORTED_AGENT", message: cannotPause });
       if (nextStage(job.stage, "paused") === null) {
         return ctx.reply({ ok: false, code: "NOT_RUNNING", message: `The job is ${job.stage}: there is nothing to pause.` });
       }

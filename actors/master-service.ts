@@ -128,6 +128,9 @@ function callsOf(ctx: PortContext<MasterServiceMessage>): MasterCalls {
     pauseJob: (wish, options) => ctx.ask(masterOrchestrator, { type: "pause-job", ...wish }, once(options)),
     resumeJob: (options) => ctx.ask(masterOrchestrator, { type: "resume-job" }, once(options)),
     scaleJob: (wish, options) => ctx.ask(jobAutoScaler, { type: "scale-job", ...wish }, once(options)),
+    actOnNode: (wish, options) => ctx.ask(jobManager, { type: "act-on-node", ...wish }, once(options)),
+    // The answer to a request is of the request's own kind (src/job/dlrover/dlrover-request.ts).
+    askDlrover: (sender, request, options) => ctx.ask(jobManager, { type: "dlrover", sender, request }, twice(options)) as Promise<never>,
     listFindings: () => ctx.ask(diagnosisMaster, { type: "list-findings" }, twice()),
 
     inspectRuntime: (options) => ctx.ask(rootGuardian, { type: "inspect-runtime" }, twice(options)),

@@ -1,5 +1,6 @@
 /** What the Job Manager is told and asked. Requests of agents arrive decoded and validated by the Master Service. */
 
+import type { AnyDlroverAnswer, DlroverRequest, NodeAction, Sender } from "../../src/job/dlrover/dlrover-request.js";
 import type { NodeDesired } from "../../src/job/assignment.js";
 import type { HostFacts } from "../../src/job/host-facts.js";
 import type { JobSpec, Role } from "../../src/job/job-spec.js";
@@ -44,10 +45,15 @@ export type JobManagerMessage =
   | Tell<"facts-judged", { node: string; agentId: string; isFit: boolean; because: string }>
   // From the Master Service.
   | Ask<"get-world", object, WorldView>
+  | Ask<"act-on-node", { node: string; action: NodeAction; because: string }, { ok: true } | Readonly<{ ok: false; code: "UNKNOWN_NODE" | "UNSUPPORTED_AGENT"; message: string }>>
+  /** What DLRover's agents and clients ask and report, decoded. */
+  | Ask<"dlrover", { sender: Sender; request: DlroverRequest }, AnyDlroverAnswer>
   // From itself.
   | Tell<"round-deadline", { group: string }>
   | Tell<"check-heartbeats">
   | Tell<"poll-deadline", { node: string }>
+  /** The longest that a request of DLRover's clients is held. */
+  | Tell<"held-deadline", { held: number }>
   | Tell<"ask-placements">
   /** What the Scheduler says of all nodes, asked after a restart; null when it could not be asked. */
   | Tell<"placements-known", { placements: readonly PlacementView[] | null }>;

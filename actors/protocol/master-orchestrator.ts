@@ -25,7 +25,7 @@ export type MasterOrchestratorMessage =
   | Tell<"report-finding", { finding: Finding }>
   /** From the Master Service: a person asks. `kill` leaves no grace. */
   | Ask<"stop-job", { because: string; isKill: boolean }, { ok: true }>
-  | Ask<"pause-job", { because: string }, { ok: true } | { ok: false; code: "NOT_RUNNING"; message: string }>
+  | Ask<"pause-job", { because: string }, { ok: true } | { ok: false; code: "NOT_RUNNING" | "UNSUPPORTED_AGENT"; message: string }>
   | Ask<"resume-job", object, { ok: true } | { ok: false; code: "NOT_PAUSED"; message: string }>
   /** From the process of the master, once it is up: a person takes up a job that failed or was stopped. */
   | Ask<"take-up-job", object, { ok: true } | { ok: false; code: "NOT_ENDED"; message: string }>

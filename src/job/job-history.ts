@@ -10,6 +10,7 @@ import type { JobEvent } from "./job-event.js";
 import {
   agentEndsMax,
   type GroupRecord,
+  isFinished,
   type JobRecord,
   type NodeRecord,
   openGroup,
@@ -118,6 +119,7 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
       return;
     case "agent-registered":
       if (group && node.wish) leaveRound(job, group, node, event.atMs, true); // What its former agent wished.
+      if (group?.phase === "open" && isFinished(job, node)) takePartAgain(group, node);
       noteAgent(job, node, event);
       if (group && isFit(node.state) && job.spec?.agents.kind !== "dlrover") standBy(group, node.id, event.atMs);
       return expect(group, node);
@@ -190,6 +192,12 @@ function pauseGroup(group: GroupRecord): void {
   group.awaited.clear();
   group.standby.clear();
   group.verdict = null;
+}
+
+/** It had ended well and begins anew, while a round is open. */
+function takePartAgain(group: GroupRecord, node: NodeRecord): void {
+  move(node, "round-opened");
+  group.awaited.add(node.id);
 }
 
 /** A live node that is not fit yet may become so, and is waited for. */

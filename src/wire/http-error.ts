@@ -29,6 +29,7 @@ export const statusOfCode: Readonly<Record<string, number>> = {
   NOT_RUNNING: 409,
   NOT_THE_HOLDER: 409,
   TOO_MANY_DATASETS: 409,
+  UNSUPPORTED_AGENT: 409,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   RATE_LIMITED: 429,

@@ -9,6 +9,11 @@ export const stopBody = z.object({ because: because.default("stopped by a person
 export const pauseBody = z.object({ because: because.default("paused by a person") });
 export const scaleBody = z.object({ nodes: z.number().int().min(1).max(10_000), because: because.default("asked by a person") });
 
+export const actionBody = z.object({
+  action: z.enum(["restart", "relaunch", "event"]).describe("restart: its ranks; relaunch: its agent ends, another takes its place; event: its agent reports an event"),
+  because: because.default("asked by a person"),
+});
+
 export const scaleAnswer = z.object({ ok: z.literal(true), from: whole, to: whole });
 
 const failure = z.object({

@@ -1,9 +1,10 @@
 /** What people and programs ask of the job. */
 
 import { AskError } from "../runtime/ask-error.js";
+import { nodeParams } from "./agent-api.js";
 import { okAnswer } from "./dataset-api.js";
 import { granted, HttpError } from "./http-error.js";
-import { findingsAnswer, healthAnswer, jobAnswer, pauseBody, readyAnswer, scaleAnswer, scaleBody, stopBody } from "./job-api.js";
+import { actionBody, findingsAnswer, healthAnswer, jobAnswer, pauseBody, readyAnswer, scaleAnswer, scaleBody, stopBody } from "./job-api.js";
 import type { JobStatus } from "./job-status.js";
 import type { MasterCalls } from "./master-calls.js";
 import { type Route, route } from "./route.js";
@@ -59,6 +60,16 @@ export function jobRoutes(master: MasterCalls, facts: () => MasterFacts): Route[
       body: scaleBody,
       answer: scaleAnswer,
       handle: ({ body, requestId }) => granted(master.scaleJob(body, { requestId })),
+    }),
+    route({
+      method: "POST",
+      path: "/api/v1/nodes/:node/actions",
+      tag,
+      summary: "What the agent of a node, one of DLRover's, is told with its next heartbeat",
+      params: nodeParams,
+      body: actionBody,
+      answer: okAnswer,
+      handle: ({ params, body, requestId }) => granted(master.actOnNode({ ...params, ...body }, { requestId })),
     }),
     route({
       method: "GET",

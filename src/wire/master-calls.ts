@@ -7,6 +7,7 @@
 import type { z } from "zod";
 import type { NodeDesired } from "../job/assignment.js";
 import type { DatasetSpec, ShardRange } from "../job/dataset.js";
+import type { DlroverAnswer, DlroverRequest, NodeAction, Sender } from "../job/dlrover/dlrover-request.js";
 import type { Finding } from "../job/finding.js";
 import type { JobSpec, Role } from "../job/job-spec.js";
 import type { EndReason, Stage } from "../job/stage.js";
@@ -85,6 +86,12 @@ export interface MasterCalls {
     wish: Readonly<{ nodes: number; because: string }>,
     options: CallOptions,
   ): Promise<Readonly<{ ok: true; from: number; to: number }> | Refusal>;
+  actOnNode(wish: Readonly<{ node: string; action: NodeAction; because: string }>, options: CallOptions): Promise<Done>;
+  askDlrover<Type extends DlroverRequest["type"]>(
+    sender: Sender,
+    request: Extract<DlroverRequest, { type: Type }>,
+    options?: CallOptions,
+  ): Promise<DlroverAnswer<Type>>;
   listFindings(): Promise<Readonly<{ findings: readonly Finding[] }>>;
 
   inspectRuntime(options: CallOptions): Promise<RuntimeState>;

@@ -123,7 +123,7 @@ describe("master service, the job", () => {
     const { body } = await wire.call("/api/v1/openapi.json");
     const { paths } = body as { paths: Record<string, Record<string, { security?: unknown; responses: object }>> };
     expect(paths).to.have.property("/api/v1/agents/{node}/desired");
-    expect(Object.values(paths).flatMap((path) => Object.keys(path))).to.have.length(25);
+    expect(Object.values(paths).flatMap((path) => Object.keys(path))).to.have.length(26);
     for (const [path, methods] of Object.entries(paths)) {
       for (const { security, responses } of Object.values(methods)) {
         expect(security === undefined, path).to.equal(path === "/healthz" || path === "/readyz");

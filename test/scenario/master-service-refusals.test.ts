@@ -20,6 +20,7 @@ const refused: readonly (readonly [string, Asked, string, string, readonly strin
   ["/api/v1/job/pause", { body: {} }, "master-orchestrator", "pause-job", ["NOT_RUNNING"]],
   ["/api/v1/job/resume", { method: "POST" }, "master-orchestrator", "resume-job", ["NOT_PAUSED"]],
   ["/api/v1/job/scale", { body: { nodes: 3 } }, "job-auto-scaler", "scale-job", ["OUT_OF_RANGE", "JOB_ENDING", "CANNOT_PLACE"]],
+  ["/api/v1/nodes/worker-0/actions", { body: { action: "restart" } }, "job-manager", "act-on-node", ["UNSUPPORTED_AGENT"]],
 ];
 
 /** How each other code comes about. */

@@ -1,6 +1,6 @@
 /** What each request of DLRover's agents that concerns nodes and worlds is answered with. What concerns neither is shared-requests.ts's. */
 
-import { type NodeRecord, trainers } from "../job-record.js";
+import { isFinished, type NodeRecord, trainers } from "../job-record.js";
 import { type Ledger, isOver } from "../ledger.js";
 import { isFit, isLive } from "../node-state.js";
 import * as agents from "./agent-rules.js";
@@ -37,7 +37,8 @@ export function countWaiting(ledger: Ledger, sender: Sender): number {
   if (isOver(ledger)) return job.mode === "idle" ? 0 : -1;
   const node = agents.peerOf(ledger, sender);
   const group = node ? job.groups.get(node.group) : undefined;
-  if (!node || group?.phase !== "open" || !isFit(node.state) || !group.members.has(node.id) || group.joins.has(node.id)) return 0;
+  if (!node || group?.phase !== "open" || !isFit(node.state) || isFinished(job, node)) return 0;
+  if (!group.members.has(node.id) || group.joins.has(node.id)) return 0;
   return Math.max(1, group.joins.size);
 }
 

@@ -68,7 +68,7 @@ export function greetAgent(ledger: Ledger, sender: Sender, greeting: Greeting): 
   if (isOver(ledger)) return known;
   const node = known ?? (job.spec?.agents.isExternal === true ? planPeer(ledger, sender, greeting.rank) : null);
   if (!node) return null;
-  if (node.agentId !== null && !greeting.isNewLife) return node;
+  if (node.agentId !== null && node.hasAgent && !greeting.isNewLife) return node;
   const host = node.host ?? greeting.address;
   const facts = factsOf(host, greeting.address, ledger.nowMs);
   const agentId = `${node.id}/${job.revision + 1}`;

@@ -33,6 +33,9 @@ export type ParallelConfig = Readonly<{
   isRestart: boolean;
 }>;
 
+/** What a person may tell the agent of a node to do. */
+export type NodeAction = "restart" | "relaunch" | "event";
+
 /** An action that a heartbeat carries back, as the agent's own class names and constructor arguments (DLROVER.md 3.7). */
 export type WireAction = Readonly<{ cls: string; content: string }>;
 

@@ -35,12 +35,15 @@ export class HeldRequests<Handle> {
     this.#index(held);
   }
 
-  /** Takes it out; whoever takes it answers it. Null when it was answered. */
-  take(id: number): HeldRequest<Handle> | null {
-    const held = this.#held.get(id) ?? null;
-    if (held) this.#unindex(held);
-    this.#held.delete(id);
-    return held;
+  /** Null when it was answered. */
+  get(id: number): HeldRequest<Handle> | null {
+    return this.#held.get(id) ?? null;
+  }
+
+  /** Whoever removes it answers it. */
+  remove(held: HeldRequest<Handle>): void {
+    this.#unindex(held);
+    this.#held.delete(held.id);
   }
 
   waitingFor(subject: string): HeldRequest<Handle>[] {
