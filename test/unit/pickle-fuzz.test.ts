@@ -4,12 +4,12 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import fc from "fast-check";
-import { messageClasses, messageModule, type MessageName } from "../../src/wire/dlrover/message-classes.js";
+import { messageClasses, type MessageName } from "../../src/wire/dlrover/message-classes.js";
 import { readMessage, writeMessage } from "../../src/wire/dlrover/message-codec.js";
 import { PickleError } from "../../src/wire/dlrover/pickle-error.js";
 import { readPickle } from "../../src/wire/dlrover/pickle-reader.js";
 import { PickleWriter } from "../../src/wire/dlrover/pickle-writer.js";
-import { PyFloat, type PickleValue } from "../../src/wire/dlrover/pickle-value.js";
+import { messageModule, PyFloat, type PickleValue } from "../../src/wire/dlrover/pickle-value.js";
 
 const path = fileURLToPath(new URL("../../../test/fixtures/dlrover-golden.json", import.meta.url));
 const golden = (JSON.parse(readFileSync(path, "utf8")) as { vectors: { pickle_b64: string }[] }).vectors.map(({ pickle_b64 }) => Buffer.from(pickle_b64, "base64"));
@@ -79,7 +79,7 @@ describe("reading pickles", () => {
   it("refuses every opcode that looks up, calls or constructs, and says where", () => {
     for (const opcode of foreign) {
       const bytes = Buffer.from([0x80, 4, 0x4e, opcode, 0x2e]);
-      expect(() => readPickle(bytes, messageModule, classes)).to.throw(PickleError, /^byte 3: opcode 0x/);
+      expect(() => readPickle(bytes, classes)).to.throw(PickleError, /^byte 3: opcode 0x/);
     }
   });
 
@@ -95,13 +95,13 @@ describe("reading pickles", () => {
 
   it("is bounded in size, depth, number of values and length of ints", () => {
     const nested = (depth: number): Buffer => Buffer.from([...Array.from({ length: depth }, () => 0x5d), ...Array.from({ length: depth - 1 }, () => 0x61), 0x2e]);
-    expect(readPickle(nested(20), messageModule, classes)).to.be.an("array");
-    expect(() => readPickle(nested(100_000), messageModule, classes)).to.throw(PickleError, /33 deep/);
-    expect(() => readPickle(Buffer.alloc(2_000, 0x4e), messageModule, classes, { valuesMax: 1_000 })).to.throw(PickleError, /at most 1000/);
-    expect(() => readPickle(Buffer.alloc(2_000, 0x4e), messageModule, classes, { bytesMax: 1_000 })).to.throw(PickleError, /at most 1000/);
-    expect(() => readPickle(Buffer.from([0x8b, 0xff, 0xff, 0xff, 0x7f, 0x2e]), messageModule, classes)).to.throw(PickleError, /int of 2147483647 bytes/);
-    expect(() => readPickle(Buffer.from([0x42, 0xff, 0xff, 0xff, 0xff, 0x2e]), messageModule, classes)).to.throw(PickleError, /bytes are to come/);
-    expect(() => readPickle(Buffer.from([0x5d, 0x94, 0x68, 0, 0x61, 0x2e]), messageModule, classes)).to.throw(PickleError, /memo 0/);
+    expect(readPickle(nested(20), classes)).to.be.an("array");
+    expect(() => readPickle(nested(100_000), classes)).to.throw(PickleError, /33 deep/);
+    expect(() => readPickle(Buffer.alloc(2_000, 0x4e), classes, { valuesMax: 1_000 })).to.throw(PickleError, /at most 1000/);
+    expect(() => readPickle(Buffer.alloc(2_000, 0x4e), classes, { bytesMax: 1_000 })).to.throw(PickleError, /at most 1000/);
+    expect(() => readPickle(Buffer.from([0x8b, 0xff, 0xff, 0xff, 0x7f, 0x2e]), classes)).to.throw(PickleError, /int of 2147483647 bytes/);
+    expect(() => readPickle(Buffer.from([0x42, 0xff, 0xff, 0xff, 0xff, 0x2e]), classes)).to.throw(PickleError, /bytes are to come/);
+    expect(() => readPickle(Buffer.from([0x5d, 0x94, 0x68, 0, 0x61, 0x2e]), classes)).to.throw(PickleError, /memo 0/);
   });
 
   it("gives back every value that was written: kinds, order of dicts, lone surrogates", () => {
@@ -124,7 +124,7 @@ describe("reading pickles", () => {
     fc.assert(
       fc.property(value, (written) => {
         writer.begin().value(written);
-        expect(readPickle(writer.end(), messageModule, classes)).to.deep.equal(written);
+        expect(readPickle(writer.end(), classes)).to.deep.equal(written);
       }),
       { numRuns: 3_000 },
     );

@@ -5,23 +5,8 @@
 
 import { bool, bytes, dict, type Field, type Fields, float, int, kv, list, object, text, type ValuesOf } from "./message-fields.js";
 
-/** Where all classes live; the only module that a pickle may name. */
-export const messageModule = "dlrover.python.common.comm";
-
-const prefixes = new Map<string, Buffer>();
-
-/** The opcodes of an instance before its fields: module, name, class, no arguments, new. */
-export function prefixOf(cls: string): Buffer {
-  const known = prefixes.get(cls);
-  if (known) return known;
-  const named = (name: string): Buffer => Buffer.concat([Buffer.from([0x8c, name.length]), Buffer.from(name, "ascii")]);
-  const prefix = Buffer.concat([named(messageModule), named(cls), Buffer.from([0x93, 0x29, 0x81])]);
-  prefixes.set(cls, prefix);
-  return prefix;
-}
-
 function inner<Of extends Fields>(cls: string, fields: Of): Field<ValuesOf<Of>> {
-  return object(cls, fields, prefixOf);
+  return object(cls, fields);
 }
 
 const shard = { name: text(), start: int(), end: int(), indices: list(int()) };

@@ -101,11 +101,11 @@ export function dict<Key extends string | number, Value>(keyOf: Field<Key>, of: 
 }
 
 /** Another message within a message. */
-export function object<Of extends Fields>(cls: string, fields: Of, prefixOf: (cls: string) => Uint8Array): Field<ValuesOf<Of>> {
+export function object<Of extends Fields>(cls: string, fields: Of): Field<ValuesOf<Of>> {
   return {
     fallback: readFields(fields, null),
     read: (value) => readFields(fields, value instanceof PyObject ? value : null),
-    write: (writer, values) => writeObject(writer, prefixOf(cls), fields, values),
+    write: (writer, values) => writeObject(writer, cls, fields, values),
   };
 }
 
@@ -120,8 +120,8 @@ export function readFields<Of extends Fields>(fields: Of, object: PyObject | nul
 }
 
 /** What is not given is the default: all fields are sent, for Python's `BUILD` runs no constructor. */
-export function writeObject<Of extends Fields>(writer: PickleWriter, prefix: Uint8Array, fields: Of, values: Partial<ValuesOf<Of>>): void {
-  writer.raw(prefix);
+export function writeObject<Of extends Fields>(writer: PickleWriter, cls: string, fields: Of, values: Partial<ValuesOf<Of>>): void {
+  writer.instance(cls);
   const names = Object.keys(fields);
   if (names.length === 0) return;
   writer.pairs(names, (name) => {

@@ -11,7 +11,7 @@
 
 import { PickleError } from "./pickle-error.js";
 import { textFrom } from "./pickle-text.js";
-import { PyFloat, PyObject, type PickleValue } from "./pickle-value.js";
+import { messageModule, PyFloat, PyObject, type PickleValue } from "./pickle-value.js";
 
 export type PickleLimits = Readonly<{
   /** Default 256 MiB, the most that DLRover's clients send. */
@@ -38,15 +38,14 @@ class ClassName {
 type Item = PickleValue | ClassName | typeof mark;
 type Dict = Map<string | number | bigint, PickleValue>;
 
-/** `classes`: names of the classes of `module` that may occur. Throws `PickleError`. */
-export function readPickle(bytes: Uint8Array, module: string, classes: ReadonlySet<string>, limits: Partial<PickleLimits> = {}): PickleValue {
+/** `classes`: names of the message classes that may occur. Throws `PickleError`. */
+export function readPickle(bytes: Uint8Array, classes: ReadonlySet<string>, limits: Partial<PickleLimits> = {}): PickleValue {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return new PickleMachine(buffer, module, classes, { ...defaults, ...limits }).run();
+  return new PickleMachine(buffer, classes, { ...defaults, ...limits }).run();
 }
 
 class PickleMachine {
   readonly #bytes: Buffer;
-  readonly #module: string;
   readonly #classes: ReadonlySet<string>;
   readonly #limits: PickleLimits;
   readonly #stack: Item[] = [];
@@ -58,9 +57,8 @@ class PickleMachine {
   #opcodeAt = 0;
   #values = 0;
 
-  constructor(bytes: Buffer, module: string, classes: ReadonlySet<string>, limits: PickleLimits) {
+  constructor(bytes: Buffer, classes: ReadonlySet<string>, limits: PickleLimits) {
     this.#bytes = bytes;
-    this.#module = module;
     this.#classes = classes;
     this.#limits = limits;
   }
@@ -305,8 +303,8 @@ class PickleMachine {
   }
 
   #class(module: Item, name: Item): void {
-    const isAllowed = module === this.#module && typeof name === "string" && this.#classes.has(name);
-    if (!isAllowed) throw this.#error(`the class ${shown(module)}.${shown(name)}`, `the messages of ${this.#module}`);
+    const isAllowed = module === messageModule && typeof name === "string" && this.#classes.has(name);
+    if (!isAllowed) throw this.#error(`the class ${shown(module)}.${shown(name)}`, `the messages of ${messageModule}`);
     this.#push(new ClassName(name));
   }
 

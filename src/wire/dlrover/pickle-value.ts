@@ -1,5 +1,8 @@
 /** What a pickle holds, as data. An int is a number, or a bigint outside ±2^53; a float is told apart from it, for Python's clients do. */
 
+/** Where all of DLRover's message classes live; the only module that a pickle may name. */
+export const messageModule = "dlrover.python.common.comm";
+
 export class PyFloat {
   readonly value: number;
 

@@ -5,7 +5,10 @@
  */
 
 import { bytesOf, hasLoneSurrogate } from "./pickle-text.js";
-import { PyFloat, PyObject, type PickleValue } from "./pickle-value.js";
+import { messageModule, PyFloat, PyObject, type PickleValue } from "./pickle-value.js";
+
+/** By class; as many as there are classes. */
+const prefixes = new Map<string, Buffer>();
 
 export class PickleWriter {
   #bytes = Buffer.allocUnsafe(512);
@@ -91,7 +94,7 @@ export class PickleWriter {
     else if (value instanceof Uint8Array) this.bytes(value);
     else if (value instanceof PyFloat) this.float(value.value);
     else if (value instanceof Map) this.#dict(value as ReadonlyMap<string | number | bigint, PickleValue>);
-    else if (value instanceof PyObject) throw new TypeError(`an instance of ${value.cls} is written as a message`);
+    else if (value instanceof PyObject) this.#object(value);
     else this.list(value as readonly PickleValue[], (item) => this.value(item));
   }
 
@@ -115,6 +118,23 @@ export class PickleWriter {
       this.value(key);
       this.value(value);
     });
+  }
+
+  /** The beginning of an instance: module, name, class, no arguments, new. */
+  instance(cls: string): void {
+    const known = prefixes.get(cls);
+    if (known) return this.raw(known);
+    const named = (name: string): Buffer => Buffer.concat([Buffer.from([0x8c, name.length]), Buffer.from(name, "ascii")]);
+    const prefix = Buffer.concat([named(messageModule), named(cls), Buffer.from([0x93, 0x29, 0x81])]);
+    prefixes.set(cls, prefix);
+    this.raw(prefix);
+  }
+
+  #object({ cls, fields }: PyObject): void {
+    this.instance(cls);
+    if (fields.size === 0) return;
+    this.#dict(fields);
+    this.byte(0x62);
   }
 
   #sized(short: number, long: number, bytes: Uint8Array): void {
