@@ -16,7 +16,7 @@ process.env.DROVER_TEST_PYTHON = pythonWith(["torch"], ["torch"]);
 const isSoak = process.argv.includes("--soak");
 const wanted = process.argv.slice(2).filter((name) => !name.startsWith("--"));
 const files = readdirSync(join(root, "dist", "benchmarks")).filter((name) =>
-  isSoak ? /^soak-.*\.js$/.test(name) : /^(runtime|store|job)-.*\.js$/.test(name) && name !== "job-runs.js",
+  isSoak ? /^soak-.*\.js$/.test(name) : /^(runtime|store|job|dlrover)-.*\.js$/.test(name) && name !== "job-runs.js",
 );
 const figures = [];
 const notMeasured = [];
