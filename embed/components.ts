@@ -35,7 +35,7 @@ export function componentTree({ spec, jobDir, host, port, restarts, placement }:
     notify: refs.masterOrchestrator as ActorRef<Typed>,
     children: [
       child(stateBackendRef.id, { path, durability: spec.durability, lockWaitMs: 5_000 }),
-      child(refs.masterService.id, { host, port, tokenPath, statePath: path, restarts }),
+      child(refs.masterService.id, { host, port, tokenPath, statePath: path, restarts, agents: spec.agents }),
       child(refs.scheduler.id, {}),
       child(refs.jobManager.id, {}),
       child(refs.jobAutoScaler.id, {}),

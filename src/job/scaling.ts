@@ -45,6 +45,7 @@ export function openScaling(): ScalingState {
 
 /** Every role at its maximum: as many as find a host take part. */
 export function decideBeginning(state: ScalingState, spec: JobSpec): ScaleDecision {
+  if (spec.agents.isExternal) return { target: 0, create: [], remove: [], because: "somebody else starts the agents" };
   const create = spec.roles.flatMap((role) => launchesOf(state, role, range(role.nodes.max), []));
   const counted = spec.roles.map(({ role, nodes }) => `${nodes.max} ${role}`).join(", ");
   return { target: workerOf(spec)?.nodes.max ?? 0, create, remove: [], because: `the job begins with ${counted}` };
@@ -56,7 +57,7 @@ export type Replace = Readonly<{ node: string; because: string; isOutOfMemory: b
 export function decideReplacement(state: ScalingState, { node, because, isOutOfMemory, avoidHost }: Replace): ScaleDecision | null {
   const former = state.nodes.get(node);
   const role = state.spec?.roles.find((other) => other.role === former?.launch.role);
-  if (!former || !role || former.replacedBy !== null || state.isEnding) return null;
+  if (!former || !role || former.replacedBy !== null || state.isEnding || state.spec?.agents.isExternal === true) return null;
   const avoidHosts = [...new Set([...former.launch.avoidHosts, ...(avoidHost === null ? [] : [avoidHost])])];
   const resources = isOutOfMemory ? withMoreMemory(former.launch.resources, state.hosts) : former.launch.resources;
   const [launch] = launchesOf(state, role, [former.launch.nodeRank], avoidHosts, resources);
@@ -65,13 +66,16 @@ export function decideReplacement(state: ScalingState, { node, because, isOutOfM
   return { target: state.target, create: [launch], remove: [node], because: `${launch.node}${more} takes the place of ${node}: ${because}` };
 }
 
-export type TargetRefusal = Readonly<{ ok: false; code: "OUT_OF_RANGE" | "JOB_ENDING" | "CANNOT_PLACE"; message: string }>;
+export type TargetRefusal = Readonly<{ ok: false; code: "OUT_OF_RANGE" | "JOB_ENDING" | "CANNOT_PLACE" | "UNSUPPORTED_AGENT"; message: string }>;
 
 /** A person asks for `to` workers (S1). */
 export function decideTarget(state: ScalingState, to: number, because: string): ScaleDecision | TargetRefusal {
   const role = state.spec ? workerOf(state.spec) : undefined;
   if (state.isEnding) return { ok: false, code: "JOB_ENDING", message: "The job is ending." };
   if (!role) return { ok: false, code: "OUT_OF_RANGE", message: "The job has no workers to scale." };
+  if (state.spec?.agents.isExternal === true) {
+    return { ok: false, code: "UNSUPPORTED_AGENT", message: "Somebody else starts the agents of this job: start or end some of them." };
+  }
   const { min, max, unit } = role.nodes;
   if (!Number.isSafeInteger(to) || to < min || to > max || to % unit !== 0) {
     const step = unit === 1 ? "" : `, in steps of ${unit}`;

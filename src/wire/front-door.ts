@@ -4,6 +4,7 @@
  * - F1  Requests that come before `answerWith` are kept in order and answered then; the time limit of a request ends them as any other.
  * - F2  Beyond `connectionsMax` open connections a request on a further one is answered TOO_MANY_CONNECTIONS, and the connection closed;
  *       beyond `toldMax` more, connections are closed at once.
+ * - F3  With `splitOff` the same port speaks HTTP/2 as well: the first bytes of a connection tell. One that sends none is left alone.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -69,6 +70,19 @@ export class FrontDoor {
     });
   }
 
+  /** F3: connections that begin as HTTP/2 does are given to `take`, with what was read put back. */
+  splitOff(take: (socket: Socket) => void): void {
+    const [count, serve] = [this.server.listeners("connection").at(-1), this.server.listeners("connection")[0]] as Listener[];
+    this.server.removeAllListeners("connection");
+    this.server.on("connection", (socket: Socket) => {
+      count?.call(this.server, socket);
+      readBeginning(socket, (isHttp2) => {
+        if (isHttp2 && !this.#surplus.has(socket)) take(socket);
+        else serve?.call(this.server, socket);
+      });
+    });
+  }
+
   /** Ends every connection. */
   close(): Promise<void> {
     return new Promise((resolve) => {
@@ -76,6 +90,27 @@ export class FrontDoor {
       this.server.closeAllConnections();
     });
   }
+}
+
+type Listener = (this: Server, socket: Socket) => void;
+
+/** How a connection of HTTP/2 begins, as far as no request of HTTP/1 does. */
+const preface = Buffer.from("PRI ");
+
+function readBeginning(socket: Socket, tell: (isHttp2: boolean) => void, before = Buffer.alloc(0)): void {
+  const ignore = (): undefined => undefined;
+  socket.on("error", ignore); // Whoever reads next has a listener of its own.
+  socket.once("readable", () => {
+    socket.off("error", ignore);
+    const bytes = socket.read() as Buffer | null;
+    if (bytes === null) return socket.destroy(); // It ended without saying what it speaks.
+    const begun = Buffer.concat([before, bytes]);
+    const length = Math.min(begun.length, preface.length);
+    const isLike = begun.subarray(0, length).equals(preface.subarray(0, length));
+    if (isLike && length < preface.length) return readBeginning(socket, tell, begun);
+    socket.unshift(begun);
+    tell(isLike);
+  });
 }
 
 function refuse(response: ServerResponse): void {

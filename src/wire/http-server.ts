@@ -9,6 +9,7 @@
  */
 
 import { createHash } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import rateLimit from "@fastify/rate-limit";
 import Fastify, { type ConnectionError, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifySchema } from "fastify";
@@ -28,6 +29,8 @@ export type HttpServerOptions = Readonly<{
   /** Told of every request: route, status, milliseconds. */
   onDone: (route: string, status: number, ms: number) => void;
   onDefect: (error: Error, route: string) => void;
+  /** Asked first; true if it has answered. */
+  before?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }>;
 
 const bodyBytesMax = 1024 * 1024;
@@ -83,7 +86,10 @@ export async function createHttpServer(routes: readonly Route[], options: HttpSe
   });
   for (const route of routes) addRoute(app, route);
   await app.ready();
-  door.answerWith((request, response) => app.routing(request, response));
+  const { before } = options;
+  door.answerWith((request, response) => {
+    if (before?.(request, response) !== true) app.routing(request, response);
+  });
   return app;
 }
 

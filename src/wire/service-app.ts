@@ -7,6 +7,7 @@
 import type { PauseReason } from "../store/journal-messages.js";
 import { agentRoutes } from "./agent-routes.js";
 import { datasetRoutes } from "./dataset-routes.js";
+import type { DlroverWire } from "./dlrover/dlrover-wire.js";
 import { eventRoutes } from "./event-routes.js";
 import { EventStreams } from "./event-streams.js";
 import type { FrontDoor } from "./front-door.js";
@@ -28,13 +29,15 @@ export type ServiceAppOptions = Readonly<{
   address: () => string;
   pause: () => PauseReason | null;
   onDefect: (error: Error, route: string) => void;
+  /** DLRover's wire, where the job's agents speak it. */
+  dlrover: DlroverWire | null;
 }>;
 
 export type ServiceApp = Readonly<{ metrics: Metrics; streams: EventStreams; close: () => Promise<void> }>;
 
 /** Answers from now on what comes through the door. */
 export async function openServiceApp(options: ServiceAppOptions): Promise<ServiceApp> {
-  const { door, calls, limits, token, statePath, restarts, address, pause, onDefect } = options;
+  const { door, calls, limits, token, statePath, restarts, address, pause, onDefect, dlrover } = options;
   const metrics = new Metrics();
   const streams = new EventStreams(statePath);
   const routes = [
@@ -45,9 +48,10 @@ export async function openServiceApp(options: ServiceAppOptions): Promise<Servic
     metricsRoute(calls, metrics, () => streams.count),
   ];
   const onDone = (route: string, status: number, ms: number): void => metrics.requestDone(route, status, ms);
-  const app = await createHttpServer([...routes, openApiRoute(routes)], { token, limits, pause, onDone, onDefect }, door);
+  const app = await createHttpServer([...routes, openApiRoute(routes)], { token, limits, pause, onDone, onDefect, ...(dlrover ? { before: dlrover.serve } : {}) }, door);
   const close = async (): Promise<void> => {
     streams.close();
+    dlrover?.close();
     await app.close();
   };
   return { metrics, streams, close };

@@ -7,10 +7,14 @@
  * - P3  It listens before its routes are loaded: agents start meanwhile, and their first requests wait.
  */
 
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { BoundaryError } from "../base/errors.js";
+import type { JobSpec } from "../job/job-spec.js";
 import type { ActorPort, PortContext, Tell } from "../runtime/actor.js";
 import type { PauseReason } from "../store/journal-messages.js";
+import type { DeskOptions } from "./dlrover/dlrover-desk.js";
+import type { DlroverWire } from "./dlrover/dlrover-wire.js";
 import { FrontDoor } from "./front-door.js";
 import type { MasterCalls } from "./master-calls.js";
 import type { ServiceApp } from "./service-app.js";
@@ -31,6 +35,8 @@ export type ServiceOptions = Readonly<{
   statePath: string;
   /** How often the master was started before. */
   restarts: number;
+  /** Whose agents there are: DLRover's speak a wire of their own. */
+  agents: JobSpec["agents"];
   /** Default: `defaultLimits`. */
   limits?: Partial<WireLimits>;
 }>;
@@ -65,6 +71,9 @@ class ServicePort implements ActorPort<ServiceCommand> {
   readonly #limits: WireLimits;
   readonly #door: FrontDoor;
   #app: ServiceApp | null = null;
+  #dlrover: DlroverWire | null = null;
+  /** Connections of DLRover's agents that came before what answers them was loaded (P3). */
+  #early: Socket[] = [];
   #loading: Promise<void> = Promise.resolve();
   #isListening = false;
   #address = "";
@@ -88,13 +97,17 @@ class ServicePort implements ActorPort<ServiceCommand> {
   async open(): Promise<void> {
     const { tokenPath, port } = this.#options;
     const token = tokenIn(tokenPath);
+    if (this.#options.agents.kind === "dlrover") {
+      this.#door.splitOff((socket) => (this.#dlrover ? this.#dlrover.take(socket) : this.#early.push(socket)));
+    }
     if (port !== 0) await this.#listen(port, false);
     this.#loading = this.#load(token).catch((thrown: unknown) => this.#fail(thrown)); // P3
   }
 
   async #load(token: string): Promise<void> {
     const { openServiceApp } = await app;
-    const { statePath, restarts } = this.#options;
+    const { statePath, restarts, agents } = this.#options;
+    if (agents.kind === "dlrover") await this.#openDlrover(agents, token);
     this.#app = await openServiceApp({
       door: this.#door,
       calls: this.#calls,
@@ -104,10 +117,19 @@ class ServicePort implements ActorPort<ServiceCommand> {
       restarts,
       address: () => this.#address,
       pause: () => this.#pause,
+      dlrover: this.#dlrover,
       onDefect: (error, route) => this.#logDefect(error, route),
     });
     if (this.#stage !== null) this.#app.metrics.showStage(this.#stage);
     this.#app.metrics.showPause(this.#pause !== null);
+  }
+
+  /** Loaded by jobs that need it only. */
+  async #openDlrover({ jobUid, needsToken }: JobSpec["agents"], token: string): Promise<void> {
+    const { openDlroverWire } = await import("./dlrover/dlrover-wire.js");
+    const log: DeskOptions["log"] = (level, text, fields) => this.#ctx.log(level, text, fields);
+    this.#dlrover = openDlroverWire(this.#calls, { jobUid, token: needsToken ? token : null, log });
+    for (const socket of this.#early.splice(0)) this.#dlrover.take(socket);
   }
 
   #fail(thrown: unknown): void {

@@ -86,7 +86,7 @@ export type DlroverReports = {
   "finish-sync": { sync: string };
   "barrier": { barrier: string; isNotify: boolean };
   "set-version": { taskType: string; taskId: number; kind: string; version: number };
-  "set-address": { type: string; id: number; address: string };
+  "set-address": { nodeType: string; id: number; address: string };
   "ps-ready": object;
 };
 
