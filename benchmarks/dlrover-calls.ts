@@ -35,7 +35,7 @@ async function figuresOver(transport: Transport, cases: readonly Case[]): Promis
   for (const kind of ["stock", "drover"] as const) {
     const master: Master = await Masters.start(kind, transport, inFlight);
     try {
-      await underLoad(master, transport, { warmUpMs: 0, measureMs: 0, work: { type: "join", nodes: inFlight, rounds: 1 } });
+      await underLoad(master, transport, { warmUpMs: 0, measureMs: 0, work: { type: "join", nodes: inFlight } });
       for (const one of cases) {
         const results: Measured[] = [];
         for (let run = 0; run < runs; run += 1) {

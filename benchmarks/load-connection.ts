@@ -104,7 +104,7 @@ class HttpConnection implements Connection {
     this.#buffer = this.#buffer.length === 0 ? data : Buffer.concat([this.#buffer, data]);
     const end = this.#buffer.indexOf("\r\n\r\n");
     if (end < 0) return;
-    const head = this.#buffer.latin1Slice(0, end);
+    const head = this.#buffer.toString("latin1", 0, end);
     const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
     if (Number.isNaN(length)) return void this.#socket.destroy(new Error("an answer without its length"));
     if (this.#buffer.length < end + 4 + length) return;

@@ -8,8 +8,8 @@ export type Calls = Readonly<{ type: "calls"; method: Method; pickles: readonly 
 export type Shards = Readonly<{ type: "shards"; dataset: string; workers: number }>;
 /** Stock agents in steady training, open loop: WaitingNodeNum ten times a second, a heartbeat every 15 s; over HTTP a connection a call. */
 export type Agents = Readonly<{ type: "agents"; agents: number; waiting: string; heartbeat: string }>;
-/** `nodes` agents join at once, and poll until each holds the whole world. */
-export type Join = Readonly<{ type: "join"; nodes: number; rounds: number }>;
+/** `nodes` agents join at once; when all have, each asks for the world until it holds it. */
+export type Join = Readonly<{ type: "join"; nodes: number }>;
 
 export type LoadPlan = Readonly<{ transport: Transport; port: number; warmUpMs: number; measureMs: number; work: Calls | Shards | Agents | Join }>;
 

@@ -6,12 +6,14 @@
 
 import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Transport } from "./load-connection.js";
+import grpc from "@grpc/grpc-js";
+import { type Message, type MessageName, type MessageOf } from "../src/wire/dlrover/message-classes.js";
+import { readMessage, writeMessage } from "../src/wire/dlrover/message-codec.js";
+import { encodeRequest, type Method, pickleOf, type Transport } from "./load-connection.js";
 import type { LoadEvent, LoadPlan, LoadResult } from "./load-plan.js";
 
 export const dlroverPython = process.env["DROVER_DLROVER_PYTHON"] ?? "python3";
@@ -154,4 +156,39 @@ export function realPickles(messages: readonly (readonly [cls: string, fields: R
   ].join("\n");
   const output = execFileSync(dlroverPython, ["-W", "ignore", "-c", program], { input: JSON.stringify(messages), maxBuffer: 2 ** 26 }).toString();
   return JSON.parse(output.trim().split("\n").at(-1) ?? "") as string[];
+}
+
+/** What a stock client's own calls are: gRPC with 256 MiB both ways. For single calls, not for load. */
+export class Client {
+  readonly #client: grpc.Client;
+
+  constructor(master: Master) {
+    const megabytes = 256 * 2 ** 20;
+    const options = { "grpc.max_receive_message_length": megabytes, "grpc.max_send_message_length": megabytes };
+    this.#client = new grpc.Client(`127.0.0.1:${master.port}`, grpc.credentials.createInsecure(), options);
+  }
+
+  #call<Name extends MessageName>(method: Method, cls: Name, fields: Partial<MessageOf<Name>>): Promise<Buffer> {
+    const prefixBytes = 5;
+    const request = encodeRequest("grpc", method, 0, writeMessage(cls, fields)).subarray(prefixBytes);
+    const same = (bytes: Buffer): Buffer => bytes;
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(`/elastic.Master/${method}`, same, same, request, { deadline: Date.now() + 60_000 }, (error, answer) => {
+        if (error || !answer) reject(error ?? new Error("no answer"));
+        else resolve(answer);
+      });
+    });
+  }
+
+  async get<Name extends MessageName>(cls: Name, fields: Partial<MessageOf<Name>>): Promise<Message> {
+    return readMessage(pickleOf("grpc", Buffer.concat([Buffer.alloc(5), await this.#call("get", cls, fields)])));
+  }
+
+  async report<Name extends MessageName>(cls: Name, fields: Partial<MessageOf<Name>>): Promise<boolean> {
+    return (await this.#call("report", cls, fields))[1] === 1; // Response.success; false is left out.
+  }
+
+  close(): void {
+    this.#client.close();
+  }
 }
