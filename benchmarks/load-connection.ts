@@ -1,8 +1,8 @@
 /**
  * The lightest honest client of DLRover's wire: requests encoded before they are needed, one socket, hand-made HTTP/1.1 or HTTP/2.
  *
- * - C1  A call counts as answered only when its answer is whole: status 200 and the whole body over HTTP; over gRPC a message before the
- *       trailers (a call that failed has trailers alone, from grpc-python as from grpc-js).
+ * - C1  A call counts as answered only when its answer is whole: status 200 and the whole body over HTTP; over gRPC a message that
+ *       is not empty before the trailers (a call that failed has trailers alone, a neutral answer and a "no" are an empty message).
  * - C2  Windows of HTTP/2 are kept: what the server may not be sent yet waits. What the server may send is as good as unbounded.
  */
 
@@ -240,7 +240,8 @@ class GrpcConnection implements Connection {
     if (type !== frame.reset && (flags & endOfStream) === 0) return;
     if (type !== frame.headers && type !== frame.data && type !== frame.reset) return;
     this.#calls.delete(stream);
-    if (call.parts.length === 0 || type === frame.reset) call.reject(new Error(`a call that failed: ${payload.toString("latin1").slice(0, 200)}`)); // C1
+    const size = call.parts.reduce((sum, part) => sum + part.length, 0);
+    if (size <= 5 || type === frame.reset) call.reject(new Error(`a call that failed: ${payload.toString("latin1").slice(0, 200)}`)); // C1
     else call.resolve(call.parts.length === 1 ? (call.parts[0] as Buffer) : Buffer.concat(call.parts));
   }
 

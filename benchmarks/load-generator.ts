@@ -103,14 +103,14 @@ const heartbeatEachMs = 15_000;
 /** Calls are due at fixed times, and late ones are counted from when they were due. */
 async function agents(work: Agents): Promise<void> {
   const count = work.agents;
-  const kept = transport === "grpc" ? await pool(Math.min(count, 500)) : [];
+  const kept = transport === "grpc" ? await pool(count) : [];
   const waiting = Buffer.from(work.waiting, "base64");
   const beat = Buffer.from(work.heartbeat, "base64");
   const waitingRequests = Array.from({ length: count }, (_, node) => encodeRequest(transport, "get", node, waiting));
   const beatRequests = Array.from({ length: count }, (_, node) => encodeRequest(transport, "get", node, beat));
   const open = new Map<number, number>();
   const call = async (node: number, request: Buffer): Promise<Buffer> => {
-    if (transport === "grpc") return (kept[node % kept.length] as Connection).call("get", request);
+    if (transport === "grpc") return (kept[node] as Connection).call("get", request);
     const connection = await openConnection(transport, plan.port);
     try {
       return await connection.call("get", request);
