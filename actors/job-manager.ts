@@ -274,7 +274,8 @@ function answerPoll(state: JobManagerState, id: string, ctx: Context): void {
 
 /** A request of DLRover's agents and clients. */
 function receiveFromPeer(state: JobManagerState, ledger: Ledger, { sender, request }: JobManagerMessage & { type: "dlrover" }, ctx: Context): void {
-  if (request.type === "note-step") notePeerStep(state, ledger, request.step, ctx);
+  const isStep = request.type === "note-step" || (request.type === "note-training-event" && request.name === "#step");
+  if (isStep) notePeerStep(state, ledger, request.step, ctx);
   else if (request.type === "node-event" || request.type === "join-rendezvous") noteStep(state, ledger); // What follows may end a round.
   state.volatile.peers.receive(ledger, sender, request, ctx);
   if (state.job.nodes.has(peerId(sender))) state.volatile.gauges.hear(peerId(sender), ctx.now());

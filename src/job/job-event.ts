@@ -1,5 +1,6 @@
 /** What has happened to a job, as the Job Manager writes it down. `drover events` shows these: each says who, where and why. */
 
+import type { DlroverEvent } from "./dlrover/dlrover-event.js";
 import type { HostFacts } from "./host-facts.js";
 import type { Member, Replacement, RoundKind } from "./job-record.js";
 import type { JobSpec, Resources, Role } from "./job-spec.js";
@@ -14,6 +15,7 @@ type At = Readonly<{ node: string; host: string | null }>;
 export type RankStart = Readonly<{ rank: number; localRank: number; pid: number | null; state: "starting" | "running" }>;
 
 export type JobEvent =
+  | DlroverEvent
   | Fact<"job-begun", { spec: JobSpec; atMs: number }>
   /** It had ended, and a person takes it up: other nodes, a fresh budget; rounds and ids go on. */
   | Fact<"job-begun-again", { spec: JobSpec; attempt: number; because: string; atMs: number }>

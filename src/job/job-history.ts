@@ -5,6 +5,8 @@
  */
 
 import { openBudget } from "./budget.js";
+import type { DlroverEvent } from "./dlrover/dlrover-event.js";
+import { applyDlroverEvent, openDlroverRecord } from "./dlrover/dlrover-record.js";
 import { closeGoodput, noteStep, openGoodput } from "./goodput.js";
 import type { JobEvent } from "./job-event.js";
 import {
@@ -25,12 +27,22 @@ import { isFit, isLive } from "./node-state.js";
 export function applyJobEvent(job: JobRecord, event: JobEvent, touched: Set<string>): void {
   if ("node" in event) applyToNode(job, event, touched);
   else if ("group" in event) applyToGroup(job, event, touched);
-  else applyToJob(job, event, touched);
+  else if (isOfJob(event)) applyToJob(job, event, touched);
+  else applyDlroverEvent(job.dlrover, event);
+}
+
+const jobEvents: ReadonlySet<string> = new Set<OfJob["type"]>([
+  ...(["job-begun", "job-begun-again", "rendezvous-set", "nodes-paused", "nodes-resumed"] as const),
+  ...(["job-over", "nodes-stopping", "nodes-gone", "stacks-asked"] as const),
+]);
+
+function isOfJob(event: OfJob | DlroverEvent): event is OfJob {
+  return jobEvents.has(event.type);
 }
 
 type OfNode = Extract<JobEvent, { node: string }>;
 type OfGroup = Exclude<Extract<JobEvent, { group: string }>, OfNode>;
-type OfJob = Exclude<JobEvent, OfNode | OfGroup>;
+type OfJob = Exclude<JobEvent, OfNode | OfGroup | DlroverEvent>;
 
 function applyToJob(job: JobRecord, event: OfJob, touched: Set<string>): void {
   switch (event.type) {
@@ -171,6 +183,7 @@ function beginAgain(job: JobRecord, event: Extract<JobEvent, { type: "job-begun-
   Object.assign(job, { spec, attempt, mode: "active", end: null, stop: null, isGone: false, probes: [], unfit: null });
   job.budget = openBudget(spec.budget);
   job.goodput = openGoodput(atMs);
+  job.dlrover = openDlroverRecord();
   for (const node of job.nodes.values()) retire(job, node, touched);
   job.groups.clear();
   job.groups.set(trainers, { ...openGroup(trainers, atMs), round: job.rounds });

@@ -8,6 +8,7 @@
  */
 
 import type { Budget } from "./budget.js";
+import { type DlroverRecord, openDlroverRecord } from "./dlrover/dlrover-record.js";
 import type { FormerFailure } from "./failure-verdict.js";
 import type { Goodput } from "./goodput.js";
 import type { HostFacts } from "./host-facts.js";
@@ -151,6 +152,8 @@ export type JobRecord = {
   plans: number;
   /** The newest unfit host, for the reason when a job never begins. */
   unfit: string | null;
+  /** What is DLRover's alone. */
+  dlrover: DlroverRecord;
 };
 
 /** Its agent (DLRover's) has ended well and does not come back: it takes part in nothing any more. */
@@ -183,6 +186,7 @@ export function openRecord(): JobRecord {
     probes: [],
     plans: 0,
     unfit: null,
+    dlrover: openDlroverRecord(),
   };
 }
 

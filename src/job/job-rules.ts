@@ -1,5 +1,6 @@
 /** What the Master Orchestrator asks of all nodes: begin, pause, resume, stop; and what falls due without being asked. */
 
+import { tellAllToLeave } from "./dlrover/peer-answers.js";
 import type { JobSpec } from "./job-spec.js";
 import { type Ledger, isActive, isOver } from "./ledger.js";
 import { isFit } from "./node-state.js";
@@ -36,6 +37,7 @@ export function resumeJob(ledger: Ledger): void {
 /** Asked again with a shorter grace it goes faster; it never goes slower. */
 export function stopJob(ledger: Ledger, because: string, graceMs: number): void {
   const { job, nowMs } = ledger;
+  if (!job.stop) tellAllToLeave(ledger, because);
   if (!job.stop || graceMs < job.stop.graceMs) ledger.emit({ type: "nodes-stopping", because, graceMs, atMs: nowMs });
   noteIfGone(ledger);
 }

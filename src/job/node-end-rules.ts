@@ -7,6 +7,7 @@
  */
 
 import { canRelaunch } from "./budget.js";
+import { leaveShared } from "./dlrover/peer-leaves.js";
 import type { GroupRecord, NodeRecord, Replacement } from "./job-record.js";
 import { type Ledger, endJob, isActive, isOver } from "./ledger.js";
 import { isLive } from "./node-state.js";
@@ -31,6 +32,7 @@ export function endNode(ledger: Ledger, node: NodeRecord, end: NodeEnd): void {
   const isUnfit = end.code === "PRECHECK_FAILED";
   const replacement = wantedReplacement(ledger, end);
   ledger.emit({ type: "node-ended", node: node.id, host: node.host, state, because, isUnfit, replacement, atMs: nowMs });
+  leaveShared(ledger, node, because);
   if (state !== "stopped" && !replacement) endIfHopeless(ledger, node, end);
   if (!group || !isActive(ledger)) return;
   const kind = state === "stopped" ? "scaling" : "recovery";

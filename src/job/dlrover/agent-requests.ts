@@ -87,11 +87,15 @@ export function runningWorkers({ job }: Ledger): string[] {
 }
 
 /** The members of the newest world. */
-export function membersOfWorld({ job }: Ledger): Sender[] {
-  return [...(job.groups.get(trainers)?.members.keys() ?? [])].map((id) => agents.senderOf({ id }));
+export function membersOfWorld({ job }: Ledger): string[] {
+  return [...(job.groups.get(trainers)?.members.keys() ?? [])];
+}
+
+export function roundOfWorld({ job }: Ledger): number {
+  return job.groups.get(trainers)?.round ?? 0;
 }
 
 export function checkBefore(ledger: Ledger, sender: Sender): DlroverQuestions["pre-check"][1] {
-  const isKnown = agents.peerOf(ledger, sender) !== null;
-  return isKnown ? { status: "PASS", reason: "" } : { status: "CHECKING", reason: isOver(ledger) ? "the job is not running" : "this node is not known yet" };
+  const mayGoOn = agents.peerOf(ledger, sender) !== null || isOver(ledger); // Of a job that is over it hears when it joins.
+  return mayGoOn ? { status: "PASS", reason: "" } : { status: "CHECKING", reason: "this node is not known yet" };
 }

@@ -25,6 +25,7 @@ import { considerScaling, joinRound, openRound, settleRound } from "../round-rul
 import type { RankFailure } from "../stage.js";
 import { noteSuccess } from "../rank-rules.js";
 import type { DlroverReports, Sender } from "./dlrover-request.js";
+import { leaveShared } from "./peer-leaves.js";
 
 const roles: Readonly<Record<string, Role>> = { worker: "worker", chief: "chief", ps: "ps", evaluator: "evaluator" };
 const anywhere = { isOutOfMemory: false, avoidHost: null };
@@ -73,6 +74,7 @@ export function greetAgent(ledger: Ledger, sender: Sender, greeting: Greeting): 
   const facts = factsOf(host, greeting.address, ledger.nowMs);
   const agentId = `${node.id}/${job.revision + 1}`;
   const hadRanks = node.ranks.some(({ state }) => state === "running");
+  if (node.agentId !== null) leaveShared(ledger, node, "another agent has come");
   ledger.emit({ type: "agent-registered", node: node.id, host, agentId, agentPid: node.agentPid ?? 0, facts, atMs: ledger.nowMs });
   const group = job.groups.get(node.group);
   if (hadRanks && group?.phase === "sealed" && group.members.has(node.id)) {

@@ -1,0 +1,139 @@
+/**
+ * The network check of DLRover's agents: nodes check each other in groups of two, in up to two rounds, and who fails in both has a fault.
+ *
+ * - N1  A check begins with as many nodes as a world may take: at most the maximum, a multiple of the unit, at least the minimum; at once when
+ *       nobody else is to come, else after the last call.
+ * - N2  Odd rounds begin anew: pairs by rank. Even rounds pair the fastest with the slowest of the round before.
+ * - N3  A node that passed in either round is good. One that is gone has failed, so that nobody waits for it.
+ * - N4  A clean first round is the whole check: the second is skipped, and the next check begins with an odd round again.
+ */
+
+import type { DlroverLedger } from "./dlrover-ledger.js";
+import type { CheckMember, NetworkCheck } from "./dlrover-record.js";
+
+export type CheckLimits = Readonly<{
+  min: number;
+  max: number;
+  unit: number;
+  lastCallMs: number;
+  /** Nodes that are there and have not joined. */
+  awaited: number;
+}>;
+
+export type CheckWorld = Readonly<{ round: number; group: number; world: readonly (readonly [rank: number, nproc: number])[] }>;
+export type CheckResult = Readonly<{ nodes: readonly number[]; reason: string }>;
+
+/** As DLRover's agents ask for it: a time longer than this factor of the median. */
+const stragglerFactor = 2;
+
+export function joinCheck(ledger: DlroverLedger, member: CheckMember): number {
+  ledger.emit({ type: "network-check-joined", ...member, atMs: ledger.nowMs });
+  return ledger.record.check.round;
+}
+
+/** N3. */
+export function leaveCheck(ledger: DlroverLedger, peer: string, because: string): void {
+  const { waiting, members, reported } = ledger.record.check;
+  for (const of of [waiting, members]) {
+    for (const member of of.values()) {
+      const isOver = of === members && reported.has(member.rank);
+      if (member.peer === peer && !isOver) return ledger.emit({ type: "network-check-left", peer, rank: member.rank, because });
+    }
+  }
+}
+
+/** N1. Null while the check has not begun. */
+export function worldOfCheck(ledger: DlroverLedger, rank: number, limits: CheckLimits): CheckWorld | null {
+  const { check } = ledger.record;
+  if (check.waiting.has(rank)) beginCheck(ledger, limits);
+  if (check.waiting.has(rank) || !check.members.has(rank)) return null;
+  const at = check.groups.findIndex((group) => group.includes(rank));
+  const ranks = check.groups[at] ?? [...check.members.keys()];
+  return { round: check.round, group: Math.max(0, at), world: ranks.map((each) => [each, check.members.get(each)?.nproc ?? 0] as const) };
+}
+
+/** When a check that waits for its last call begins; null for not by time. */
+export function checkDueAtMs({ check }: Readonly<{ check: NetworkCheck }>, limits: CheckLimits): number | null {
+  return usable(check.waiting.size, limits) > 0 ? check.lastJoinedAtMs + limits.lastCallMs : null;
+}
+
+function usable(count: number, { min, max, unit }: CheckLimits): number {
+  const most = Math.min(count, max);
+  return most >= min ? most - (most % unit) : 0;
+}
+
+function beginCheck(ledger: DlroverLedger, limits: CheckLimits): void {
+  const { check } = ledger.record;
+  const count = usable(check.waiting.size, limits);
+  const isFull = count > 0 && (check.waiting.size >= limits.max || limits.awaited === 0);
+  const isDue = count > 0 && ledger.nowMs >= check.lastJoinedAtMs + limits.lastCallMs;
+  if (!isFull && !isDue) return;
+  const ranks = [...check.waiting.keys()].sort((a, b) => a - b).slice(0, count);
+  const round = check.round + 1;
+  const isSecond = round % 2 === 0;
+  const groups = isSecond ? pairByTime(ranks, check) : pairByRank(ranks);
+  ledger.emit({ type: "network-check-grouped", round, ranks, groups, because: `${count} nodes check each other${isSecond ? ", the fast ones the slow ones" : ""}` });
+}
+
+/** N2. A last single one makes a group of three. */
+function pairByRank(ranks: readonly number[]): number[][] {
+  const groups: number[][] = [];
+  for (let at = 0; at < ranks.length; at += 2) groups.push(ranks.slice(at, at + 2));
+  const last = groups.at(-1);
+  if (last?.length === 1 && groups.length > 1) groups.splice(-2, 2, [...(groups.at(-2) ?? []), ...last]);
+  return groups;
+}
+
+function pairByTime(ranks: readonly number[], { seconds }: NetworkCheck): number[][] {
+  const sorted = [...ranks].sort((a, b) => (seconds.get(a) ?? Infinity) - (seconds.get(b) ?? Infinity) || a - b);
+  const groups: number[][] = [];
+  while (sorted.length > 1) groups.push([sorted.shift() ?? 0, sorted.pop() ?? 0]);
+  const last = groups.at(-1);
+  if (last) last.push(...sorted);
+  else if (sorted.length > 0) groups.push(sorted);
+  return groups;
+}
+
+export function reportCheck(ledger: DlroverLedger, rank: number, isOk: boolean, seconds: number): void {
+  if (ledger.record.check.members.has(rank)) {
+    ledger.emit({ type: "network-check-reported", rank, isOk, seconds: Math.round(seconds * 1_000) / 1_000 });
+  }
+}
+
+/** How many wait for a check that this node has to join, or to join again. */
+export function countCheckWaiting({ record: { check } }: DlroverLedger, unit: number): number {
+  const isAgain = [...check.waiting.keys()].some((rank) => check.members.has(rank));
+  return isAgain || check.waiting.size >= unit ? check.waiting.size : 0;
+}
+
+function judge(ledger: DlroverLedger): string | null {
+  const { check } = ledger.record;
+  if (check.members.size === 0) return "Not Initialized";
+  if ([...check.members.keys()].some((rank) => !check.reported.has(rank))) return "Waiting node";
+  if (check.isJudged) return null;
+  const faults = [...check.members.keys()].filter((rank) => check.passed.get(rank) !== true);
+  const stragglers = stragglersOf(check);
+  const isClean = faults.length === 0 && stragglers.length === 0;
+  const round = isClean ? Math.ceil(check.round / 2) * 2 : check.round; // N4
+  const because = isClean ? "all passed" : `${faults.length} failed, ${stragglers.length} are slow`;
+  ledger.emit({ type: "network-check-judged", round, faults, stragglers, because });
+  return null;
+}
+
+function stragglersOf({ seconds, members }: NetworkCheck): number[] {
+  const times = [...members.keys()].flatMap((rank) => seconds.get(rank) ?? []).sort((a, b) => a - b);
+  const middle = times.length >> 1;
+  const median = times.length % 2 === 1 ? (times[middle] ?? 0) : ((times[middle - 1] ?? 0) + (times[middle] ?? 0)) / 2;
+  return [...members.keys()].filter((rank) => (seconds.get(rank) ?? 0) > stragglerFactor * median);
+}
+
+export function networkFaults(ledger: DlroverLedger): CheckResult {
+  const reason = judge(ledger);
+  const { faults } = ledger.record.check;
+  return { nodes: faults, reason: reason ?? (faults.length > 0 ? "Node Failure" : "") };
+}
+
+export function networkStragglers(ledger: DlroverLedger): CheckResult {
+  const reason = judge(ledger);
+  return { nodes: ledger.record.check.stragglers, reason: reason ?? "" };
+}
