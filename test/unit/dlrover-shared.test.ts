@@ -1,0 +1,242 @@
+/** What is DLRover's alone: keys, network checks, syncs, versions, actions. */
+
+import { expect } from "chai";
+import fc from "fast-check";
+import { queueAction, takeAction } from "../../src/job/dlrover/action-queue.js";
+import * as book from "../../src/job/dlrover/cluster-book.js";
+import type { DlroverEvent } from "../../src/job/dlrover/dlrover-event.js";
+import type { DlroverLedger } from "../../src/job/dlrover/dlrover-ledger.js";
+import { applyDlroverEvent, openDlroverRecord } from "../../src/job/dlrover/dlrover-record.js";
+import * as keys from "../../src/job/dlrover/key-store.js";
+import * as check from "../../src/job/dlrover/network-check.js";
+import * as syncs from "../../src/job/dlrover/sync-service.js";
+import { decodePayload, encodePayload } from "../../src/store/row-codec.js";
+
+class Desk implements DlroverLedger {
+  readonly record = openDlroverRecord();
+  readonly events: DlroverEvent[] = [];
+  nowMs = 1_000_000;
+
+  emit(event: DlroverEvent): void {
+    this.events.push(decodePayload(encodePayload(event)) as DlroverEvent);
+    applyDlroverEvent(this.record, event);
+  }
+}
+
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
+const limits = (told: Partial<check.CheckLimits>): check.CheckLimits => ({ min: 1, max: 100, unit: 1, lastCallMs: 5_000, awaited: 0, ...told });
+
+describe("the key-value store of DLRover's agents", () => {
+  it("gives back what was set, in its own kind, and null for what is not there", () => {
+    const desk = new Desk();
+    keys.setKeys(desk, [["a", bytes("x")], ["b", 3], ["c", "text"], ["d", { pickle: bytes("p") }]]);
+    expect(keys.getKeys(desk, ["c", "b", "a", "d", "e"])).to.deep.equal(["text", 3, bytes("x"), { pickle: bytes("p") }, null]);
+    expect(keys.missingKey(desk, ["a", "e", "b"])).to.equal("e");
+    expect(keys.missingKey(desk, ["a", "b"])).to.equal(null);
+  });
+
+  it("adds as Python does, and leaves alone what cannot be added", () => {
+    const desk = new Desk();
+    expect(keys.addToKey(desk, "n", 2)).to.equal(2);
+    expect(keys.addToKey(desk, "n", 40)).to.equal(42);
+    expect(keys.addToKey(desk, "n", "x")).to.equal("x");
+    expect(keys.getKeys(desk, ["n"])).to.deep.equal([42]);
+    keys.setKeys(desk, [["b", bytes("ab")]]);
+    expect(keys.addToKey(desk, "b", bytes("c"))).to.deep.equal(bytes("abc"));
+    expect(keys.addToKey(desk, "big", Number.MAX_SAFE_INTEGER)).to.equal(Number.MAX_SAFE_INTEGER);
+    expect(keys.addToKey(desk, "big", 1)).to.equal(2n ** 53n);
+  });
+
+  it("counts every add once, whatever the order", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom("a", "b"), fc.integer())), (adds) => {
+        const desk = new Desk();
+        for (const [key, value] of adds) keys.addToKey(desk, key, value);
+        for (const key of ["a", "b"]) {
+          const all = adds.filter(([name]) => name === key);
+          if (all.length > 0) expect(keys.getKeys(desk, [key])).to.deep.equal([all.reduce((sum, [, value]) => sum + value, 0)]);
+        }
+      }),
+    );
+  });
+
+  it("forgets the keys of rounds that are long over, and no others", () => {
+    const desk = new Desk();
+    for (let round = 1; round <= 6; round++) {
+      for (const name of ["MASTER_ADDR", "MASTER_PORT"]) keys.setKeys(desk, [[`elastic-training/torch.rendezvous.elastic-training.${round}.0/${name}`, bytes("x")]]);
+    }
+    keys.setKeys(desk, [["mine", 1]]);
+    expect([...desk.record.keys.keys()].map((key) => /training\.(\d+)\./.exec(key)?.[1] ?? key)).to.deep.equal(["3", "3", "4", "4", "5", "5", "6", "6", "mine"]);
+  });
+
+  it("refuses what there is no room for, and sets nothing of it", () => {
+    const desk = new Desk();
+    desk.record.keyBytes = 512 * 1024 * 1024 - 10;
+    expect(keys.setKeys(desk, [["a", 1], ["b", bytes("0123456789")]])).to.equal(false);
+    expect(keys.getKeys(desk, ["a"])).to.deep.equal([null]);
+  });
+});
+
+describe("the network check of DLRover's agents", () => {
+  const join = (desk: Desk, ...ranks: readonly number[]): void => ranks.forEach((rank) => void check.joinCheck(desk, { peer: `worker-${rank}`, rank, nproc: 2 }));
+  const world = (desk: Desk, rank: number, told: Partial<check.CheckLimits> = {}): check.CheckWorld | null => check.worldOfCheck(desk, rank, limits(told));
+  const report = (desk: Desk, bad: readonly number[], ranks: readonly number[]): void =>
+    ranks.forEach((rank) => check.reportCheck(desk, rank, !bad.includes(rank), bad.includes(rank) ? 3_600 : 1 + rank / 10));
+
+  it("begins when nobody else is to come, when as many are there as may be, or after the last call", () => {
+    const desk = new Desk();
+    join(desk, 0, 1);
+    expect(world(desk, 0, { awaited: 1 })).to.equal(null);
+    expect(check.checkDueAtMs(desk.record, limits({ awaited: 1 }))).to.equal(1_005_000);
+    desk.nowMs = 1_005_000;
+    expect(world(desk, 0, { awaited: 1 })?.world).to.deep.equal([[0, 2], [1, 2]]);
+    const other = new Desk();
+    join(other, 0, 1, 2);
+    expect(world(other, 0, { max: 2, awaited: 9 })?.world).to.deep.equal([[0, 2], [1, 2]]);
+    expect(world(other, 2, { max: 2, awaited: 9 })).to.equal(null);
+  });
+
+  it("pairs by rank first, a last single one with the pair before it", () => {
+    const desk = new Desk();
+    join(desk, 4, 3, 2, 1, 0);
+    expect([0, 1, 2, 3, 4].map((rank) => world(desk, rank)?.group)).to.deep.equal([0, 0, 1, 1, 1]);
+    expect(world(desk, 4)).to.deep.equal({ round: 1, group: 1, world: [[2, 2], [3, 2], [4, 2]] });
+  });
+
+  it("waits for every member's word, then names those who failed in both rounds", () => {
+    const desk = new Desk();
+    join(desk, 0, 1, 2, 3);
+    world(desk, 0);
+    report(desk, [2, 3], [0, 2, 3]);
+    expect(check.networkFaults(desk)).to.deep.equal({ nodes: [], reason: "Waiting node" });
+    report(desk, [], [1]);
+    expect(check.networkFaults(desk)).to.deep.equal({ nodes: [2, 3], reason: "Node Failure" });
+    join(desk, 0, 1, 2, 3);
+    expect(world(desk, 0)?.round).to.equal(2);
+    expect(desk.record.check.groups).to.deep.equal([[0, 3], [1, 2]]); // The fast with the slow.
+    report(desk, [3], [0, 1, 2, 3]);
+    expect(check.networkFaults(desk)).to.deep.equal({ nodes: [3], reason: "Node Failure" });
+    expect(check.networkStragglers(desk).nodes).to.deep.equal([3]);
+  });
+
+  it("skips the second round where the first was clean, and begins anew with pairs by rank", () => {
+    const desk = new Desk();
+    join(desk, 0, 1);
+    world(desk, 0);
+    report(desk, [], [0, 1]);
+    expect(check.networkFaults(desk)).to.deep.equal({ nodes: [], reason: "" });
+    join(desk, 0, 1);
+    expect(world(desk, 1)?.round).to.equal(3);
+  });
+
+  it("does not wait for a member that is gone: it has failed", () => {
+    const desk = new Desk();
+    join(desk, 0, 1);
+    world(desk, 0);
+    report(desk, [], [0]);
+    check.leaveCheck(desk, "worker-1", "lost");
+    expect(check.networkFaults(desk)).to.deep.equal({ nodes: [1], reason: "Node Failure" });
+    join(desk, 5);
+    check.leaveCheck(desk, "worker-5", "lost");
+    expect(check.countCheckWaiting(desk, 1)).to.equal(0);
+  });
+
+  it("has each member in one group, of two or three, whatever the ranks and times; and who passed once is good", () => {
+    const ranksOf = fc.uniqueArray(fc.nat(60), { minLength: 2, maxLength: 25 });
+    fc.assert(
+      fc.property(ranksOf, fc.infiniteStream(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 99 }))), (ranks, words) => {
+        const desk = new Desk();
+        const passed = new Set<number>();
+        for (const round of [1, 2]) {
+          join(desk, ...ranks);
+          expect(world(desk, ranks[0] ?? 0)?.round).to.equal(round);
+          const { groups } = desk.record.check;
+          expect(groups.flat().sort((a, b) => a - b)).to.deep.equal([...ranks].sort((a, b) => a - b));
+          for (const group of groups) expect(group.length).to.be.within(2, 3);
+          for (const rank of ranks) {
+            const [isOk, seconds] = words.next().value as [boolean, number];
+            if (isOk) passed.add(rank);
+            check.reportCheck(desk, rank, isOk, isOk ? seconds : 3_600);
+          }
+          const { nodes } = check.networkFaults(desk);
+          expect([...nodes].sort((a, b) => a - b)).to.deep.equal(ranks.filter((rank) => !passed.has(rank)).sort((a, b) => a - b));
+          if (desk.record.check.round !== round) return; // A clean first round.
+        }
+      }),
+    );
+  });
+});
+
+describe("syncs, barriers and checkpoints of DLRover's workers", () => {
+  it("a sync is finished when all that ran at its beginning have joined or are gone", () => {
+    const desk = new Desk();
+    expect(syncs.isSyncFinished(desk, "s")).to.equal(false);
+    syncs.joinSync(desk, "s", "worker-0", ["worker-0", "worker-1", "worker-2"]);
+    syncs.joinSync(desk, "s", "worker-1", []);
+    expect(syncs.isSyncFinished(desk, "s")).to.equal(false);
+    desk.emit({ type: "peer-left", peer: "worker-2", because: "lost" });
+    expect(syncs.isSyncFinished(desk, "s")).to.equal(true);
+  });
+
+  it("a barrier is open once somebody said so", () => {
+    const desk = new Desk();
+    expect([syncs.passBarrier(desk, "b", false), syncs.passBarrier(desk, "b", true), syncs.passBarrier(desk, "b", false)]).to.deep.equal([false, true, true]);
+  });
+
+  it("a checkpoint is in step when every member of this world is, whatever departed ones have said", () => {
+    const desk = new Desk();
+    const world = { round: 2, members: ["worker-0", "worker-1"] };
+    syncs.syncCheckpoint(desk, "worker-9", 7, { round: 1, members: ["worker-9"] });
+    expect(syncs.syncCheckpoint(desk, "worker-0", 20, world)).to.equal(false);
+    expect(syncs.syncCheckpoint(desk, "worker-1", 19, world)).to.equal(false);
+    expect(syncs.syncCheckpoint(desk, "worker-1", 20, world)).to.equal(true);
+    expect(syncs.syncCheckpoint(desk, "worker-0", 20, { round: 3, members: ["worker-0"] })).to.equal(true);
+  });
+
+  it("a port is settled when all propose the same; else all are told the largest", () => {
+    const desk = new Desk();
+    const running = ["worker-0", "worker-1"];
+    expect(syncs.settlePort(desk, "worker-0", 60_000, running)).to.deep.equal({ port: 0, newPort: 0 });
+    expect(syncs.settlePort(desk, "worker-1", 60_010, running)).to.deep.equal({ port: 0, newPort: 60_010 });
+    expect(syncs.settlePort(desk, "worker-0", 60_000, running)).to.deep.equal({ port: 0, newPort: 60_010 });
+    syncs.settlePort(desk, "worker-0", 60_010, running);
+    expect(syncs.settlePort(desk, "worker-1", 60_010, running)).to.deep.equal({ port: 60_010, newPort: 0 });
+  });
+});
+
+describe("versions, configurations and actions of DLRover's nodes", () => {
+  it("versions have the defaults of DLRover's service", () => {
+    const desk = new Desk();
+    expect([book.versionOf(desk, "GLOBAL", "worker", 0), book.versionOf(desk, "RESTORED", "worker", 0), book.versionOf(desk, "LOCAL", "ps", 1)]).to.deep.equal([0, -1, 0]);
+    book.setVersion(desk, { kind: "GLOBAL", taskType: "worker", taskId: 3, version: 4 });
+    expect(book.versionOf(desk, "GLOBAL", "ps", 0)).to.equal(4);
+    expect(book.setVersion(desk, { kind: "OTHER", taskType: "worker", taskId: 3, version: 4 })).to.equal(false);
+  });
+
+  it("an action is told once, the oldest first; an expired one is dropped and keeps no other waiting", () => {
+    const desk = new Desk();
+    const node = { type: "worker", id: 0 };
+    queueAction(desk, node, "restart", "old");
+    desk.nowMs += 300_001;
+    queueAction(desk, node, "restart", "new");
+    queueAction(desk, node, "restart", "new");
+    queueAction(desk, node, "event", "hello");
+    const taken = [takeAction(desk, "worker-0"), takeAction(desk, "worker-0"), takeAction(desk, "worker-0")];
+    expect(taken.map((each) => each?.because ?? null)).to.deep.equal(["new", "hello", null]);
+    expect(JSON.parse(taken[0]?.wire.content ?? "")).to.include({ action_type: "restart_worker", instance: -2, node_id: 0 });
+    expect(taken[1]?.wire.cls).to.equal("EventAction");
+    expect(takeAction(desk, "worker-1")).to.equal(null);
+  });
+
+  it("all of it is made again by its events", () => {
+    const desk = new Desk();
+    keys.addToKey(desk, "n", 2);
+    check.joinCheck(desk, { peer: "worker-0", rank: 0, nproc: 1 });
+    check.worldOfCheck(desk, 0, limits({}));
+    queueAction(desk, { type: "worker", id: 0 }, "relaunch", "x");
+    syncs.joinSync(desk, "s", "worker-0", ["worker-0"]);
+    const again = openDlroverRecord();
+    for (const event of desk.events) applyDlroverEvent(again, event);
+    expect(decodePayload(encodePayload(again))).to.deep.equal(decodePayload(encodePayload(desk.record)));
+  });
+});
