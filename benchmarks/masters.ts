@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
 import { type Message, type MessageName, type MessageOf } from "../src/wire/dlrover/message-classes.js";
 import { readMessage, writeMessage } from "../src/wire/dlrover/message-codec.js";
-import { encodeRequest, type Method, pickleOf, type Transport } from "./load-connection.js";
+import { encodeRequest, type Method, openConnection, pickleOf, type Transport } from "./load-connection.js";
 import type { LoadEvent, LoadPlan, LoadResult } from "./load-plan.js";
 
 export const dlroverPython = process.env["DROVER_DLROVER_PYTHON"] ?? "python3";
@@ -71,6 +71,11 @@ export class Master {
       if (Date.now() > deadline || child.exitCode !== null) throw new Error(`the ${this.kind} master did not begin: ${this.output.slice(-1_000)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    // It may listen before it can answer; and what it still loads is not what is measured.
+    const connection = await openConnection(this.#transport, this.port);
+    await connection.call("get", encodeRequest(this.#transport, "get", 0, writeMessage("PreCheckRequest")));
+    connection.close();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
 
   #listens(): Promise<boolean> {

@@ -1,12 +1,11 @@
 /** What each request of DLRover's agents that concerns nodes and worlds is answered with. What concerns neither is shared-requests.ts's. */
 
-import { isFinished, type NodeRecord, trainers } from "../job-record.js";
+import { type GroupRecord, isFinished, type NodeRecord, trainers } from "../job-record.js";
 import { type Ledger, isOver } from "../ledger.js";
 import { isFit, isLive } from "../node-state.js";
 import * as agents from "./agent-rules.js";
-import type { DlroverAnswer, DlroverQuestions, DlroverReports, PeerNode, Sender } from "./dlrover-request.js";
-
-type World = DlroverAnswer<"get-world">;
+import type { DlroverQuestions, DlroverReports, PeerNode, Sender } from "./dlrover-request.js";
+import type { World } from "./packed-world.js";
 
 const noWorld: World = { round: 0, group: 0, world: [] };
 
@@ -24,10 +23,14 @@ export function worldAfterWait(ledger: Ledger, node: NodeRecord | null): World {
   return node && group?.phase === "sealed" ? worldOfGroup(ledger, node) : { ...noWorld, round: Math.max(0, (group?.round ?? 0) - 1) };
 }
 
+/** Members are other ones in each round: a world is made once. */
+const worlds = new WeakMap<GroupRecord["members"], World["world"]>();
+
 function worldOfGroup({ job }: Ledger, node: NodeRecord): World {
   const group = job.groups.get(node.group);
   if (!group) return noWorld;
-  const world = [...group.members.values()].map(({ node: id, nproc }): readonly [number, number] => [job.nodes.get(id)?.nodeRank ?? 0, nproc]);
+  let world = worlds.get(group.members);
+  if (!world) worlds.set(group.members, (world = [...group.members.values()].map(({ node: id, nproc }) => [job.nodes.get(id)?.nodeRank ?? 0, nproc])));
   return { round: group.round, group: 0, world };
 }
 

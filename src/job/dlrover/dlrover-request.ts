@@ -46,11 +46,8 @@ export type DlroverQuestions = {
   "pre-check": [object, Readonly<{ status: "CHECKING" | "FAIL" | "PASS" | "DISABLED"; reason: string }>];
   /** `rank`: NODE_RANK, or the node id where the agent sent -1. Answered with the newest round that was sealed, 0 for none. */
   "join-rendezvous": [{ rendezvous: RendezvousName; nodeId: number; rank: number; nproc: number; address: string }, Readonly<{ round: number }>];
-  /** Answered when the world of `rank` is known, or after `waitMs` with an empty one. `world`: [node rank, ranks] in the order of group ranks. */
-  "get-world": [
-    { rendezvous: RendezvousName; rank: number; waitMs: number },
-    Readonly<{ round: number; group: number; world: readonly (readonly [rank: number, nproc: number])[] }>,
-  ];
+  /** Answered when the world of `rank` is known, or after `waitMs` with an empty one. `world`: as packed-world.ts packs it. */
+  "get-world": [{ rendezvous: RendezvousName; rank: number; waitMs: number }, Readonly<{ round: number; group: number; world: Uint8Array }>];
   /** -1 while the job stops. */
   "count-waiting": [{ rendezvous: RendezvousName }, Readonly<{ count: number }>];
   "get-network-faults": [object, Readonly<{ nodes: readonly number[]; reason: string }>];

@@ -9,6 +9,7 @@ import * as agents from "./agent-rules.js";
 import type { AnyDlroverAnswer, DlroverRequest, NodeAction, Sender } from "./dlrover-request.js";
 import { missingKey } from "./key-store.js";
 import { checkDueAtMs, countCheckWaiting, joinCheck, reportCheck } from "./network-check.js";
+import { packWorld, type World } from "./packed-world.js";
 import { sharedOf } from "./peer-leaves.js";
 import * as shared from "./shared-requests.js";
 
@@ -60,26 +61,30 @@ export function answerPeer(ledger: Ledger, sender: Sender, request: DlroverReque
 function getWorld(ledger: Ledger, sender: Sender, request: Of<"get-world">): Outcome {
   const node = agents.peerOf(ledger, sender);
   const world = node && requests.worldOfPeer(ledger, node);
-  if (world) return { answer: world };
+  if (world) return { answer: packWorld(world) };
   const isWaiting = node !== null && request.waitMs > 0 && !isOver(ledger);
   return isWaiting ? { subject: worldSubject(node.id), waitMs: request.waitMs } : { answer: answerLate(ledger, sender, request) };
 }
 
 function getCheckWorld(ledger: Ledger, request: Of<"get-world">): Outcome {
   const world = shared.worldOfCheck(ledger, request.rank);
-  if (world) return { answer: world };
+  if (world) return { answer: packWorld(world) };
   const dueAtMs = checkDueAtMs(ledger.job.dlrover, shared.checkLimits(ledger));
   const waitMs = Math.min(request.waitMs, dueAtMs === null ? Infinity : Math.max(1, dueAtMs - ledger.nowMs));
-  return waitMs > 0 && !isOver(ledger) ? { subject: checkSubject, waitMs } : { answer: { round: ledger.job.dlrover.check.round, group: 0, world: [] } };
+  return waitMs > 0 && !isOver(ledger) ? { subject: checkSubject, waitMs } : { answer: packWorld(noCheck(ledger)) };
 }
 
 /** What a held request is answered when its time is up. */
 export function answerLate(ledger: Ledger, sender: Sender, request: DlroverRequest): AnyDlroverAnswer {
   if (request.type === "get-keys") return shared.answerKeys(ledger, request);
   if (request.type === "get-world" && request.rendezvous === "network-check") {
-    return shared.worldOfCheck(ledger, request.rank) ?? { round: ledger.job.dlrover.check.round, group: 0, world: [] };
+    return packWorld(shared.worldOfCheck(ledger, request.rank) ?? noCheck(ledger));
   }
-  return requests.worldAfterWait(ledger, agents.peerOf(ledger, sender));
+  return packWorld(requests.worldAfterWait(ledger, agents.peerOf(ledger, sender)));
+}
+
+function noCheck({ job }: Ledger): World {
+  return { round: job.dlrover.check.round, group: 0, world: [] };
 }
 
 type AtOnce = Exclude<DlroverRequest, { type: "get-world" | "get-keys" }>;

@@ -2,7 +2,9 @@
 
 import type { DlroverReport, ParallelConfig, PeerNode, RendezvousName } from "../../job/dlrover/dlrover-request.js";
 import type { MessageOf } from "./message-classes.js";
+import { writeMessage } from "./message-codec.js";
 import { type Caller, get, report, type Row } from "./row.js";
+import { WorldPickles } from "./world-pickles.js";
 
 /** A request for a world is answered when the world is there, at the latest after this: the client asks again 5 s later. */
 const worldWaitMs = 10_000;
@@ -65,6 +67,8 @@ function configOf({ dataloader: data, optimizer, restart }: MessageOf<"ParallelC
   };
 }
 
+const worlds = new WorldPickles();
+
 const rendezvousRows: readonly Row[] = [
   get("ElasticRunConfigRequest", "ElasticRunConfig", () => ({})),
   get("PreCheckRequest", "PreCheckResponse", (_fields, { master, sender }) => master.askDlrover(sender, { type: "pre-check" })),
@@ -79,11 +83,17 @@ const rendezvousRows: readonly Row[] = [
     const { node_id: nodeId, local_world_size: nproc, node_ip: address } = fields;
     return master.askDlrover(sender, { type: "join-rendezvous", rendezvous, nodeId, rank, nproc, address });
   }),
-  get("CommWorldRequest", "RendezvousState", async (fields, { master, sender }) => {
-    const rendezvous = rendezvousOf(fields.rdzv_name);
-    if (!rendezvous) return {};
-    return master.askDlrover(sender, { type: "get-world", rendezvous, rank: fields.node_id, waitMs: worldWaitMs }, { deadlineMs });
-  }),
+  {
+    cls: "CommWorldRequest",
+    method: "get",
+    answer: "RendezvousState",
+    handle: async (message, { master, sender }) => {
+      const fields = message.fields as MessageOf<"CommWorldRequest">;
+      const rendezvous = rendezvousOf(fields.rdzv_name);
+      if (!rendezvous) return writeMessage("RendezvousState");
+      return worlds.pickle(await master.askDlrover(sender, { type: "get-world", rendezvous, rank: fields.node_id, waitMs: worldWaitMs }, { deadlineMs }));
+    },
+  },
   get("WaitingNodeNumRequest", "RendezvousState", async (fields, { master, sender }) => {
     const rendezvous = rendezvousOf(fields.rdzv_name);
     if (!rendezvous) return {};
