@@ -45,7 +45,8 @@ async function run(jobDir: string, prepared?: MasterSystem): Promise<number> {
   const logger = pino({ base: null }, pino.destination({ dest: files.masterLog, append: true, sync: true }));
 
   const job = await openJob(spec, jobDir, {
-    port: before ? Number(before.address.split(":").at(-1)) : 0,
+    host: spec.listen.host,
+    port: before ? Number(before.address.split(":").at(-1)) : spec.listen.port,
     restarts,
     isTakenUp: existsSync(files.takeUp),
     log: ({ level, actor, text, fields }) => logger[level]({ actor, ...fields }, text),

@@ -74,6 +74,8 @@ export type JobSpec = Readonly<{
   }>;
   /** torchrun's --rdzv-id; TORCHELASTIC_RUN_ID. */
   runId: string;
+  /** Where the master listens; port 0: a free one, and the same after a restart. */
+  listen: Readonly<{ host: string; port: number }>;
   /** Who runs the ranks of a node. */
   agents: Readonly<{
     /** Drover's own agent, or DLRover's `dlrover-run`. */

@@ -34,6 +34,8 @@ export type JobInput = Readonly<{
   durability?: JobSpec["durability"];
   diagnosis?: Partial<JobSpec["diagnosis"]>;
   runId?: string;
+  /** Default 127.0.0.1 and a free port. */
+  listen?: JobSpec["listen"];
   /** Default: Drover's own. */
   agents?: Partial<JobSpec["agents"]>;
 }>;
@@ -86,6 +88,7 @@ export function resolveSpec(input: JobInput, logsDir: string): JobSpec {
       onNan: input.diagnosis?.onNan ?? "report",
     },
     runId: input.runId ?? input.name,
+    listen: input.listen ?? { host: "127.0.0.1", port: 0 },
     agents: { kind: "drover", isExternal: false, jobUid: "", needsToken: false, ...input.agents },
   };
 }
