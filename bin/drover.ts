@@ -44,24 +44,7 @@ export function createProgram(end: (code: number) => void): Command {
     });
   addRunFlags(run);
 
-  program
-    .command("master")
-    .description("Serve DLRover's agents that somebody else starts, to the end of their job")
-    .option("--port <port>", "where to listen (default: a free one, and the same when taken up)")
-    .option("--host <address>", "address to listen on (default 127.0.0.1)")
-    .option("--node-num <n[:m]>", "nodes, or a range; what the agents say counts (default 1)")
-    .option("--node-unit <n>", "the world has a multiple of this many nodes (default 1)")
-    .option("--name <name>", "name of the job; one that has not ended is taken up (default master)")
-    .option("--job-uid <uid>", "refuse calls with another JOB_UID (default $JOB_UID)")
-    .option("--require-token", "calls need the job's token: agents send it as JOB_UID")
-    .option("--max-relaunches <n>", "nodes that may take the place of lost ones (default 3)")
-    .option("--heartbeat-timeout <time>", "a node that is not heard of for this long is lost (default 60s)")
-    .option("--durability <mode>", "power: fsync before acknowledging (default); process: survives kill -9 only")
-    .option("--detach", "return once it serves")
-    .option("--json", "one JSON object a line instead of text")
-    .addHelpText("after", examples("drover master --port 15551 --node-num 2\ndrover master --name llm --node-num 2:8 --host 10.0.0.1 --require-token"))
-    .action(async (options: Record<string, unknown>) => end(await (await import("./commands/master.js")).master(options)));
-
+  addMaster(program, end, examples);
   const about = (name: string, description: string): Command => program.command(name).description(description).option("--json", "one JSON object");
   about("ps", "List jobs and warm interpreters").action(async (options: Json) => end(await (await import("./commands/status.js")).ps(options)));
   about("status", "Show a job: stage, nodes, ranks")
@@ -111,6 +94,26 @@ export function createProgram(end: (code: number) => void): Command {
       end(0);
     });
   return program;
+}
+
+function addMaster(program: Command, end: (code: number) => void, examples: (text: string) => string): void {
+  program
+    .command("master")
+    .description("Serve DLRover's agents that somebody else starts, to the end of their job")
+    .option("--port <port>", "where to listen (default: a free one, and the same when taken up)")
+    .option("--host <address>", "address to listen on (default 127.0.0.1)")
+    .option("--node-num <n[:m]>", "nodes, or a range; what the agents say counts (default 1)")
+    .option("--node-unit <n>", "the world has a multiple of this many nodes (default 1)")
+    .option("--name <name>", "name of the job; one that has not ended is taken up (default master)")
+    .option("--job-uid <uid>", "refuse calls with another JOB_UID (default $JOB_UID)")
+    .option("--require-token", "calls need the job's token: agents send it as JOB_UID")
+    .option("--max-relaunches <n>", "nodes that may take the place of lost ones (default 3)")
+    .option("--heartbeat-timeout <time>", "a node that is not heard of for this long is lost (default 60s)")
+    .option("--durability <mode>", "power: fsync before acknowledging (default); process: survives kill -9 only")
+    .option("--detach", "return once it serves")
+    .option("--json", "one JSON object a line instead of text")
+    .addHelpText("after", examples("drover master --port 15551 --node-num 2\ndrover master --name llm --node-num 2:8 --host 10.0.0.1 --require-token"))
+    .action(async (options: Record<string, unknown>) => end(await (await import("./commands/master.js")).master(options)));
 }
 
 /** What went wrong, for a person; or as an object for `--json`. */

@@ -64,6 +64,11 @@ function printStatus(found: JobStatus): void {
   if (found.stage === "failed") process.stdout.write(`${failureText(found)}\n`);
   else if (found.reason) process.stdout.write(`${found.reason.message}\n`);
   process.stdout.write(`master ${master.pid === null ? "gone" : `pid ${master.pid}`} at ${master.address ?? "-"}, ${master.restarts} restarts\n\n`);
+  const misfits = found.dlrover?.misfits ?? [];
+  if (misfits.length > 0) {
+    const counted = misfits.map(({ kind, cls, count }) => `${count} ${kind}${cls === "" ? "" : ` (${cls})`}`).join(", ");
+    process.stdout.write(`messages of agents that were answered neutrally: ${counted}\n\n`);
+  }
   printTable(["node", "role", "state", "host", "agent", "restarts"], nodes.map((node) => [node.id, node.role, node.state, node.host, node.agentPid, node.restarts]));
   process.stdout.write("\n");
   printTable(

@@ -94,6 +94,10 @@ export const jobAnswer = z.object({
   createdAtMs: z.number(),
   endedAtMs: z.number().nullable(),
   master: z.object({ pid: whole.nullable(), address: z.string().nullable(), restarts: whole }),
+  dlrover: z
+    .object({ misfits: list(z.object({ kind: z.enum(["undecodable", "unknown", "wrong-method"]), cls: z.string(), count: whole })) })
+    .optional()
+    .describe("messages of DLRover's agents that were answered neutrally, since the start of this master"),
   round: whole,
   worldSize: whole,
   nodes: list(node),

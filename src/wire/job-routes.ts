@@ -14,7 +14,7 @@ const tag = "job";
 /** The components are not ready if they do not answer within this. */
 const readyMs = 1_000;
 
-export type MasterFacts = Readonly<{ restarts: number; address: string }>;
+export type MasterFacts = Readonly<{ restarts: number; address: string; dlrover: JobStatus["dlrover"] }>;
 
 export function jobRoutes(master: MasterCalls, facts: () => MasterFacts): Route[] {
   return [
@@ -117,5 +117,6 @@ function healthRoutes(master: MasterCalls): Route[] {
 
 async function statusOf(master: MasterCalls, facts: MasterFacts): Promise<JobStatus> {
   const [{ job, stage, reason, createdAtMs, endedAtMs }, world] = await Promise.all([master.getJob(), master.getWorld()]);
-  return { ...world, job, stage, reason, createdAtMs, endedAtMs, master: { pid: process.pid, ...facts } };
+  const { dlrover, ...ofMaster } = facts;
+  return { ...world, job, stage, reason, createdAtMs, endedAtMs, master: { pid: process.pid, ...ofMaster }, ...(dlrover ? { dlrover } : {}) };
 }

@@ -9,6 +9,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import * as z from "zod";
 import type { WorldView } from "../job/world-view.js";
 import type { StoreInspection } from "../store/journal-messages.js";
+import type { DlroverDesk } from "./dlrover/dlrover-desk.js";
 import type { CallOptions, MasterCalls, RuntimeState } from "./master-calls.js";
 import { type Route, route } from "./route.js";
 
@@ -46,6 +47,8 @@ export class Metrics {
   readonly #openAsks = this.#gauge("drover_open_asks", "Asks that wait for their answer");
   readonly #threads = this.#gauge("drover_threads", "Worker threads of the master");
   readonly #streams = this.#gauge("drover_event_streams", "Event streams that are open");
+  readonly #misfits = this.#counter("drover_dlrover_misfits_total", "Messages of DLRover's wire that were answered neutrally", ["kind", "class"]);
+  readonly #served = this.#counter("drover_dlrover_messages_total", "Messages of DLRover's wire, by method and class", ["message"]);
   readonly #memory = this.#gauge("process_resident_memory_bytes", "Resident memory of the master process");
   readonly #cpu = this.#counter("process_cpu_seconds_total", "CPU time of the master process");
 
@@ -115,6 +118,12 @@ export class Metrics {
     this.#threads.set(threads);
   }
 
+  showDlrover({ misfits, served }: Pick<DlroverDesk, "misfits" | "served">): void {
+    for (const counter of [this.#misfits, this.#served]) counter.reset();
+    for (const { kind, cls, count } of misfits) this.#misfits.inc({ kind, class: cls }, count);
+    for (const [message, count] of served) this.#served.inc({ message }, count);
+  }
+
   showProcess(streams: number): void {
     this.#streams.set(streams);
     this.#memory.set(process.memoryUsage.rss());
@@ -139,7 +148,7 @@ function lossOf(loss: number | "nan" | "inf"): number {
   return loss === "nan" ? NaN : Infinity;
 }
 
-export function metricsRoute(master: MasterCalls, metrics: Metrics, streams: () => number): Route {
+export function metricsRoute(master: MasterCalls, metrics: Metrics, streams: () => number, desk: DlroverDesk | null): Route {
   const part = async <Answer>(name: string, asked: Promise<Answer>, show: (answer: Answer) => void): Promise<void> => {
     try {
       show(await asked);
@@ -161,6 +170,7 @@ export function metricsRoute(master: MasterCalls, metrics: Metrics, streams: () 
         part("runtime", master.inspectRuntime(askedWithin), (runtime) => metrics.showRuntime(runtime)),
       ]);
       metrics.showProcess(streams());
+      if (desk) metrics.showDlrover(desk);
       void reply.type(metrics.registry.contentType);
       return metrics.registry.metrics();
     },

@@ -43,9 +43,9 @@ export async function openServiceApp(options: ServiceAppOptions): Promise<Servic
   const routes = [
     ...agentRoutes(calls),
     ...datasetRoutes(calls),
-    ...jobRoutes(calls, () => ({ restarts, address: address() })),
+    ...jobRoutes(calls, () => ({ restarts, address: address(), dlrover: dlrover ? { misfits: dlrover.desk.misfits } : undefined })),
     ...eventRoutes(streams, onDefect),
-    metricsRoute(calls, metrics, () => streams.count),
+    metricsRoute(calls, metrics, () => streams.count, dlrover?.desk ?? null),
   ];
   const onDone = (route: string, status: number, ms: number): void => metrics.requestDone(route, status, ms);
   const app = await createHttpServer([...routes, openApiRoute(routes)], { token, limits, pause, onDone, onDefect, ...(dlrover ? { before: dlrover.serve } : {}) }, door);

@@ -39,8 +39,6 @@ export type NodeAction = "restart" | "relaunch" | "event";
 /** An action that a heartbeat carries back, as the agent's own class names and constructor arguments (DLROVER.md 3.7). */
 export type WireAction = Readonly<{ cls: string; content: string }>;
 
-export type VersionKind = "GLOBAL" | "LOCAL" | "RESTORED";
-
 /** Asks with an answer of their own. */
 export type DlroverQuestions = {
   "pre-check": [object, Readonly<{ status: "CHECKING" | "FAIL" | "PASS" | "DISABLED"; reason: string }>];

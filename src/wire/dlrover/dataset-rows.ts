@@ -58,8 +58,8 @@ export const datasetRows: readonly Row[] = [
     return { content: answer.ok ? answer.content : "" };
   }),
   report("ShardCheckpoint", async ({ content }, { master }) => {
-    const dataset = String((JSON.parse(content) as { dataset_name?: unknown }).dataset_name ?? "");
-    return (await master.restoreDataset({ dataset, content }, {})).ok;
+    const { dataset_name: dataset } = JSON.parse(content) as { dataset_name?: unknown };
+    return typeof dataset === "string" && (await master.restoreDataset({ dataset, content }, {})).ok;
   }),
   get("TrainingStatusRequest", "TrainingStatus", async (_fields, { master }) => {
     const { datasets } = await master.listDatasets();
