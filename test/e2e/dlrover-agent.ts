@@ -1,0 +1,158 @@
+/**
+ * Real DLRover agents and the master that serves them: `dlrover-run` 0.6.1 in PID and mount namespaces of its own (it kills whatever on its machine
+ * looks like an orphan of torchelastic's, and uses fixed paths under /tmp), and `drover master`.
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DroverHome, type Finished, waitFor } from "./drover-process.js";
+import { dlroverPython } from "./dlrover-python.js";
+
+export type Wire = "grpc" | "http";
+export const wires: readonly Wire[] = ["grpc", "http"];
+
+export const fixtures = fileURLToPath(new URL("../../../test/fixtures/dlrover/", import.meta.url));
+
+export type AgentOptions = Readonly<{
+  /** NODE_ID; NODE_RANK is the same unless it is said. */
+  id: number;
+  rank?: number;
+  /** Arguments of dlrover-run before the script. */
+  args: readonly string[];
+  script?: string;
+  env?: Readonly<Record<string, string>>;
+}>;
+
+/** One `dlrover-run`, with its ranks. */
+export class DlroverAgent {
+  readonly child: ChildProcess;
+  readonly finished: Promise<Readonly<{ code: number | null; output: string }>>;
+  output = "";
+
+  constructor(job: DlroverJob, { id, rank = id, args, script = join(fixtures, "train.py"), env = {} }: AgentOptions) {
+    const own = join(job.home.path, `node-${rank}`);
+    mkdirSync(own, { recursive: true });
+    const inside = `mkdir -p /tmp/dlrover /tmp/ckpt_sock ${own}/{tmp,sock,shm} && mount --bind ${own}/tmp /tmp/dlrover && mount --bind ${own}/sock /tmp/ckpt_sock && mount --bind ${own}/shm /dev/shm && exec "$@"`;
+    const isRoot = process.getuid?.() === 0;
+    const apart = ["--fork", "--pid", "--mount", "--mount-proc", "--kill-child", ...(isRoot ? [] : ["--map-root-user"])];
+    const run = [dlroverPython, "-W", "ignore", "-m", "dlrover.trainer.torch.elastic_run", ...args, script];
+    this.child = spawn("unshare", [...apart, "bash", "-c", inside, "bash", ...run], {
+      cwd: job.home.path,
+      env: {
+        PATH: process.env["PATH"],
+        HOME: job.home.path,
+        DROVER_HOME: job.home.path,
+        NO_PROXY: "*",
+        OMP_NUM_THREADS: "1",
+        DLROVER_MASTER_ADDR: job.address,
+        DLROVER_MASTER_SERVICE_TYPE: job.wire,
+        NODE_ID: String(id),
+        NODE_RANK: String(rank),
+        ELASTIC_JOB_NAME: `e2e-${job.wire}`,
+        POD_IP: "127.0.0.1",
+        NODE_IP: "127.0.0.1",
+        OUT: job.out,
+        ...env,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.child.stdout, this.child.stderr]) stream?.on("data", (data: Buffer) => (this.output += data.toString()));
+    this.finished = new Promise((resolve) => this.child.on("close", (code) => resolve({ code, output: this.output })));
+  }
+
+  /** The agent and its ranks, as a machine that loses its power. */
+  kill(): void {
+    this.child.kill("SIGKILL");
+  }
+}
+
+/** A job whose agents are DLRover's, and a master for it. */
+export class DlroverJob {
+  readonly home = new DroverHome();
+  readonly wire: Wire;
+  readonly out: string;
+  readonly agents: DlroverAgent[] = [];
+  address = "";
+  #master: { child: ChildProcess; finished: Promise<Finished> } | null = null;
+
+  constructor(wire: Wire) {
+    this.wire = wire;
+    this.out = this.home.out;
+    mkdirSync(this.out, { recursive: true });
+  }
+
+  async begin(args: readonly string[]): Promise<this> {
+    this.#master = this.home.start(["master", "--name", "j", "--json", ...args]);
+    let text = "";
+    this.#master.child.stdout?.on("data", (data: Buffer) => (text += data.toString()));
+    this.address = await waitFor("the master's address", () => /"type":"serving".*?"address":"([^"]+)"/.exec(text)?.[1]);
+    return this;
+  }
+
+  start(options: AgentOptions): DlroverAgent {
+    const agent = new DlroverAgent(this, options);
+    this.agents.push(agent);
+    return agent;
+  }
+
+  /** How the command ended. */
+  get ended(): Promise<Finished> {
+    if (!this.#master) throw new Error("the master was not started");
+    return this.#master.finished;
+  }
+
+  master(): Readonly<{ pid: number; restarts: number }> {
+    return JSON.parse(readFileSync(join(this.home.path, "jobs/j/master.json"), "utf8")) as { pid: number; restarts: number };
+  }
+
+  /** kill -9 of the master, again and again, each time once the next one serves. */
+  async killMaster(times: number): Promise<void> {
+    for (let time = 0; time < times; time++) {
+      const { pid, restarts } = this.master();
+      process.kill(pid, "SIGKILL");
+      await waitFor(`master ${time + 2}`, () => (this.master().restarts > restarts ? true : undefined));
+    }
+  }
+
+  /** What a rank wrote down. */
+  steps(rank: number): { step: number; world: number; restart: number; pid: number }[] {
+    if (!readdirSync(this.out).includes(`rank-${rank}.txt`)) return [];
+    const lines = readFileSync(join(this.out, `rank-${rank}.txt`), "utf8").split("\n").filter((line) => line.endsWith("}"));
+    return lines.map((line) => JSON.parse(line) as { step: number; world: number; restart: number; pid: number });
+  }
+
+  async untilStep(rank: number, step: number, world: number): Promise<void> {
+    await waitFor(
+      () => `step ${step} of rank ${rank} in a world of ${world}; agents said: ${this.agents.map(({ output }) => output.slice(-1_500)).join("\n---\n")}`,
+      () => this.steps(rank).find((line) => line.step >= step && line.world === world),
+      60_000,
+    );
+  }
+
+  async close(): Promise<void> {
+    for (const agent of this.agents) agent.kill();
+    await Promise.all(this.agents.map(({ finished }) => finished));
+    this.#master?.child.kill("SIGKILL");
+    await this.home.call(["stop", "j", "--kill"]);
+    this.home.close();
+  }
+}
+
+/** Runs a scenario over both transports at the same time. */
+export async function overBoth(scenario: (job: DlroverJob) => Promise<void>): Promise<void> {
+  await Promise.all(
+    wires.map(async (wire) => {
+      const job = new DlroverJob(wire);
+      try {
+        await scenario(job);
+      } catch (error) {
+        const said = job.agents.map(({ output }) => output.slice(-2_000)).join("\n--- next agent\n");
+        throw new Error(`over ${wire}: ${error instanceof Error ? error.message : String(error)}\n${said}`, { cause: error });
+      } finally {
+        await job.close();
+      }
+    }),
+  );
+}

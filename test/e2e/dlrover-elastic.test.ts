@@ -1,0 +1,89 @@
+/** Stock agents that come and go, check their network, and are told what to do, while the master is killed with -9 ten times. */
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { type DlroverAgent, type DlroverJob, overBoth } from "./dlrover-agent.js";
+import { waitFor } from "./drover-process.js";
+
+const kills = 10;
+
+async function act(job: DlroverJob, node: string, action: string): Promise<void> {
+  const { readFileSync } = await import("node:fs");
+  const token = readFileSync(join(job.home.path, "jobs/j/token"), "utf8").trim();
+  const send = async (): Promise<Response | null> =>
+    fetch(`http://${job.address}/api/v1/nodes/${node}/actions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ action, because: `e2e ${action}` }),
+    }).catch(() => null); // The master was just killed.
+  await waitFor(`the master takes ${action}`, async () => ((await send())?.status === 200 ? true : undefined));
+}
+
+async function eventsOf(job: DlroverJob, type: string): Promise<readonly Record<string, unknown>[]> {
+  const { stdout } = await job.home.call(["events", "j", "--type", type, "--json"]);
+  return stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => (JSON.parse(line) as { event: Record<string, unknown> }).event);
+}
+
+const end = async (job: DlroverJob, agents: readonly DlroverAgent[]): Promise<void> => {
+  writeFileSync(join(job.out, "stop"), "");
+  for (const agent of agents) expect((await agent.finished).code).to.equal(0);
+  expect((await job.ended).code).to.equal(0);
+};
+
+describe("stock agents of DLRover's that come and go", function () {
+  this.timeout(200_000);
+
+  it("grow from one node to two and shrink again", async () => {
+    await overBoth(async (job) => {
+      await job.begin(["--node-num", "1:2", "--heartbeat-timeout", "20s"]);
+      const args = ["--nnodes=1:2", "--nproc-per-node=1", "--max-restarts=5", "--rdzv-conf=last_call_timeout=2"];
+      const env = { STEPS: "100000" };
+      const first = job.start({ id: 0, args, env });
+      await job.untilStep(0, 2, 1);
+      const second = job.start({ id: 1, args, env });
+      await job.untilStep(0, 2, 2);
+      await job.killMaster(kills);
+      second.kill();
+      const grown = new Set(job.steps(0).map(({ pid }) => pid));
+      await waitFor("steps without the other", () => job.steps(0).find(({ pid, world }) => world === 1 && !grown.has(pid)), 90_000);
+      await end(job, [first]);
+    });
+  });
+
+  it("restart their ranks, relaunch and report an event when they are told to", async () => {
+    await overBoth(async (job) => {
+      await job.begin(["--node-num", "1"]);
+      const args = ["--nnodes=1", "--nproc-per-node=1", "--max-restarts=2"];
+      const env = { STEPS: "100000" };
+      const first = job.start({ id: 0, args, env });
+      await job.untilStep(0, 2, 1);
+      await act(job, "worker-0", "event");
+      await act(job, "worker-0", "restart");
+      await job.killMaster(kills);
+      await waitFor("the event of the agent", async () => (await eventsOf(job, "agent-noted")).find(({ name, fields }) => name === "Event" && String(fields).includes("e2e event")), 60_000);
+      await waitFor("restarted ranks", () => (new Set(job.steps(0).map(({ pid }) => pid)).size > 1 ? true : undefined), 60_000);
+      await act(job, "worker-0", "relaunch");
+      expect((await first.finished).code).to.equal(1);
+      const before = new Set(job.steps(0).map(({ pid }) => pid));
+      const second = job.start({ id: 1, rank: 0, args, env });
+      await waitFor("steps of the node in its place", () => job.steps(0).find(({ pid }) => !before.has(pid)), 60_000);
+      await end(job, [second]);
+    });
+  });
+
+  it("check their network, and go on without a node that fails it", async () => {
+    await overBoth(async (job) => {
+      await job.begin(["--node-num", "3:4"]);
+      const args = ["--nnodes=3:4", "--nproc-per-node=1", "--max-restarts=2", "--network-check", "--rdzv-conf=last_call_timeout=3"];
+      const agents = [0, 1, 2, 3].map((id) => job.start({ id, args, env: { STEPS: "10", ...(id === 3 ? { MOCK_ERR_RANK: "3" } : {}) } }));
+      await waitFor("the first check", async () => (await eventsOf(job, "network-check-grouped")).length > 0 || undefined, 60_000);
+      const killing = job.killMaster(kills);
+      expect((await agents[3]?.finished)?.code).to.equal(1);
+      for (const agent of agents.slice(0, 3)) expect((await agent.finished).code).to.equal(0);
+      await killing;
+      expect((await job.ended).code).to.equal(0);
+      expect(job.steps(0).at(-1)?.world).to.equal(3);
+    });
+  });
+});
