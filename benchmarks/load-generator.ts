@@ -146,23 +146,50 @@ async function agents(work: Agents): Promise<void> {
   process.exit(0);
 }
 
-/** As agents do: join, then ask for the world until it is there; the stock master answers empty until then, asked every 100 ms here (5 s by agents). */
+/**
+ * As agents do (DLROVER.md 4.1): each greets, asks whether it may go on, says what world it wants and beats once; that is not measured, nor
+ * on one master what it first loads for it. Then all join, ask whether others wait, and ask for the world until it is there. A master that
+ * answers with an empty world is asked again after 100 ms (5 s by agents).
+ */
 async function join(work: Join): Promise<void> {
   const connections = await pool(work.nodes);
+  const nodes = connections.map((connection, node) => ({ connection, node }));
   const name = "elastic-training";
-  const requestOf = (method: Method, node: number, pickle: Buffer): Buffer => encodeRequest(transport, method, node, pickle);
-  const wishes = Array.from({ length: work.nodes }, (_, node) => ({
-    join: requestOf("get", node, writeMessage("JoinRendezvousRequest", { node_id: node, local_world_size: 8, rdzv_name: name, node_rank: node, node_ip: `10.0.${node >> 8}.${node & 255}` })),
-    world: requestOf("get", node, writeMessage("CommWorldRequest", { node_id: node, rdzv_name: name })),
-  }));
-  const parameters = { min_nodes: work.nodes, max_nodes: work.nodes, waiting_timeout: 60, node_unit: 1, join_timeout: 600 };
-  await (connections[0] as Connection).call("report", requestOf("report", 0, writeMessage("RendezvousParams", parameters)));
-  begin();
-  const connectionOf = (node: number): Connection => connections[node % connections.length] as Connection;
-  await Promise.all(wishes.map((wish, node) => connectionOf(node).call("get", wish.join)));
+  const world = { min_nodes: work.nodes, max_nodes: work.nodes, waiting_timeout: 60, node_unit: 1, join_timeout: 600 };
+  const requestsOf = (node: number): Readonly<Record<"greeting" | "check" | "world" | "beat" | "join" | "waiting" | "take", Buffer>> => {
+    const address = `10.0.${node >> 8}.${node & 255}`;
+    const request = (method: Method, pickle: Buffer): Buffer => encodeRequest(transport, method, node, pickle);
+    const rendezvous = { node_id: node, local_world_size: 8, rdzv_name: name };
+    return {
+      greeting: request("report", writeMessage("NodeEvent", { event_type: "WAIT_PRE_CHECK", node: { ...noNode, type: "worker", addr: address, id: node, rank: node } })),
+      check: request("get", writeMessage("PreCheckRequest")),
+      world: request("report", writeMessage("RendezvousParams", world)),
+      beat: request("get", writeMessage("HeartBeat", { timestamp: Math.floor(Date.now() / 1_000) })),
+      join: request("get", writeMessage("JoinRendezvousRequest", { ...rendezvous, node_rank: node, node_ip: address })),
+      waiting: request("get", writeMessage("WaitingNodeNumRequest", { rdzv_name: "network-check" })),
+      take: request("get", writeMessage("CommWorldRequest", { node_id: node, rdzv_name: name })),
+    };
+  };
+  const all = nodes.map(({ connection, node }) => ({ connection, ...requestsOf(node) }));
   await Promise.all(
-    wishes.map(async (wish, node) => {
-      while (!isWhole(await connectionOf(node).call("get", wish.world), work.nodes)) await sleep(100);
+    all.map(async ({ connection, greeting, check, world: wish, beat }) => {
+      await connection.call("report", greeting);
+      await connection.call("get", check);
+      await connection.call("report", wish);
+      await connection.call("get", beat);
+    }),
+  );
+  await sleep(work.nodes > 100 ? 500 : 0);
+  begin();
+  await Promise.all(
+    all.map(async (agent) => {
+      await agent.connection.call("get", agent.join);
+      await agent.connection.call("get", agent.waiting);
+    }),
+  );
+  await Promise.all(
+    all.map(async ({ connection, take }) => {
+      while (!isWhole(await connection.call("get", take), work.nodes)) await sleep(100);
       latencies.push(performance.now() - beganAt);
     }),
   );
@@ -170,9 +197,15 @@ async function join(work: Join): Promise<void> {
   for (const connection of connections) connection.close();
 }
 
+const noNode = { type: "", addr: "", memory: 0, cpu: 0, gpu: 0, gpu_type: "", id: 0, rank: 0, status: "" };
+
+/** G1: large worlds are told by their size; an empty one has some 150 bytes, and a node at least four more. */
 function isWhole(answer: Buffer, nodes: number): boolean {
-  // G1: a world of n nodes is at least two bytes a node; an empty one is some 150 bytes.
-  return pickleOf(transport, answer).length > 2 * nodes + 150;
+  const pickle = pickleOf(transport, answer);
+  if (nodes > 100) return pickle.length > 4 * nodes;
+  const message = readMessage(pickle);
+  const state = message.cls === "BaseResponse" ? readMessage(message.fields.data) : message;
+  return state.cls === "RendezvousState" && state.fields.world.length === nodes;
 }
 
 const { work } = plan;
