@@ -17,9 +17,11 @@ import { datasetDifference, datasetProblem, type DatasetSpec } from "../src/job/
 import { readCheckpoint, writeCheckpoint } from "../src/job/dataset-checkpoint.js";
 import {
   countShards,
+  doubtfulOf,
   type DatasetProgress,
   isDone,
   leaseOfRequest,
+  newlyDoubtful,
   nextShard,
   nextTimeoutAtMs,
   type PendingShard,
@@ -82,6 +84,8 @@ export const taskManager = defineActor<TaskManagerState, TaskManagerMessage, Sha
   init: () => stateOf(newLedger()),
   started(state, ctx) {
     for (const progress of state.ledger.datasets.values()) {
+      const taskIds = newlyDoubtful(progress);
+      if (taskIds.length > 0) ctx.emit({ type: "leases-doubted", dataset: progress.spec.name, taskIds });
       watchTimeouts(state, progress, ctx, Math.min(recoveryGraceMs, progress.spec.timeoutMs));
     }
   },
@@ -170,6 +174,11 @@ function leaseShard(state: TaskManagerState, progress: DatasetProgress, message:
   if (held !== null) return ctx.reply(shardReply(progress, held)); // T2
   const shard = nextShard(progress);
   if (shard !== null) return ctx.reply(giveOut(state, progress, shard, message, ctx));
+  const doubtful = request === "" ? doubtfulOf(progress, worker) : null;
+  if (doubtful !== null) {
+    ctx.emit({ type: "shard-given-again", dataset: progress.spec.name, taskId: doubtful.taskId, worker });
+    return ctx.reply(shardReply(progress, doubtful)); // D6
+  }
   if (isDone(progress)) return ctx.reply({ ok: true, status: "done" } satisfies LeaseReply);
   const isFull = state.volatile.waiterDatasets.size >= waitersMax;
   if (message.waitMs <= 0 || isFull || waitsForItself(progress, worker)) {

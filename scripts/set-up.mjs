@@ -72,3 +72,23 @@ export function pythonWith(modules, packagesOf) {
   return python;
 }
 
+
+/** The newest release of DLRover that its agents were tried with. */
+const dlrover = "dlrover[k8s,torch]==0.6.1";
+
+/**
+ * An interpreter with the real DLRover, for its agents in tests: DROVER_DLROVER_PYTHON, else one in `.venv-dlrover`, made when it is not there. It sees the
+ * packages of `python`, torch among them, so that they are not installed twice.
+ */
+export function pythonWithDlrover(python) {
+  const named = process.env.DROVER_DLROVER_PYTHON;
+  if (named) return named;
+  const own = join(root, ".venv-dlrover", "bin", "python");
+  if (existsSync(own) && has(own, ["dlrover", "torch", "grpc"])) return own;
+  say("Making a Python environment with DLRover in .venv-dlrover");
+  run(python, ["-m", "venv", ".venv-dlrover"]);
+  const folder = (interpreter) => spawnSync(interpreter, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], { encoding: "utf8" }).stdout.trim();
+  writeFileSync(join(folder(own), "packages-of-drover.pth"), `${folder(python)}\n`);
+  run(own, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", dlrover, "protobuf"]);
+  return own;
+}

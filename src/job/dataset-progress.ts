@@ -15,6 +15,10 @@
  * - D5  Leased and returned shards together are at most `leasesMax`; a dataset that is there gives out nothing until
  *       some are done.
  *
+ * - D6  A lease is doubtful when its answer may have been lost with the master, and its client (DLRover's) sends no request id by which it could
+ *       ask for it again. It is resolved by its end; or given again, under the same task id, to a worker of its holder that asks for more when
+ *       nothing else is left. A client that did get it may still say that it is done: it counts once (D2).
+ *
  * Epochs are no barrier: the first shard of the next one is given out while others still hold shards of the last.
  */
 
@@ -49,6 +53,8 @@ export type DatasetProgress = {
   readonly holders: Map<string, number>;
   /** Tasks by worker and request. Follows from `leases`. */
   readonly requests: Map<string, number>;
+  /** D6, oldest first. */
+  readonly doubtful: Set<number>;
 };
 
 export function newProgress(spec: DatasetSpec): DatasetProgress {
@@ -64,6 +70,7 @@ export function newProgress(spec: DatasetSpec): DatasetProgress {
     leases: new Map(),
     holders: new Map(),
     requests: new Map(),
+    doubtful: new Set(),
   };
 }
 
@@ -95,6 +102,25 @@ export function waitsForItself(progress: DatasetProgress, worker: string): boole
 export function leaseOfRequest(progress: DatasetProgress, worker: string, request: string): ShardLease | null {
   const taskId = request === "" ? undefined : progress.requests.get(requestKey({ worker, request }));
   return (taskId === undefined ? undefined : progress.leases.get(taskId)) ?? null;
+}
+
+/** Leases after which a master that died may not have answered any more: within this of the newest one. */
+const doubtMs = 1_000;
+
+/** D6: what has become doubtful with the end of a master. */
+export function newlyDoubtful(progress: DatasetProgress): number[] {
+  const anonymous = [...progress.leases.values()].filter(({ request }) => request === "");
+  const newestAtMs = anonymous.at(-1)?.atMs ?? 0;
+  return anonymous.filter(({ taskId, atMs }) => atMs >= newestAtMs - doubtMs && !progress.doubtful.has(taskId)).map(({ taskId }) => taskId);
+}
+
+/** D6: the oldest doubtful lease of a worker. */
+export function doubtfulOf(progress: DatasetProgress, worker: string): ShardLease | null {
+  for (const taskId of progress.doubtful) {
+    const lease = progress.leases.get(taskId);
+    if (lease?.worker === worker) return lease;
+  }
+  return null;
 }
 
 /** The records of a shard. */
@@ -183,6 +209,7 @@ function advance(progress: DatasetProgress): void {
 
 function endLease(progress: DatasetProgress, lease: ShardLease): void {
   progress.leases.delete(lease.taskId);
+  progress.doubtful.delete(lease.taskId);
   const held = (progress.holders.get(lease.worker) ?? 1) - 1;
   if (held === 0) progress.holders.delete(lease.worker);
   else progress.holders.set(lease.worker, held);

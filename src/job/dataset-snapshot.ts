@@ -22,12 +22,13 @@ export type DatasetSnapshot = Readonly<{
   failures: number;
   returned: readonly PendingShard[];
   leases: readonly ShardLease[];
+  doubtful: readonly number[];
 }>;
 
 export function takeProgress(progress: DatasetProgress): DatasetSnapshot {
   const { spec, size, isEnded, epoch, next, recordsDone, failures } = progress;
   const returned = progress.returned.toArray();
-  return { spec, size, isEnded, epoch, next, recordsDone, failures, returned, leases: [...progress.leases.values()] };
+  return { spec, size, isEnded, epoch, next, recordsDone, failures, returned, leases: [...progress.leases.values()], doubtful: [...progress.doubtful] };
 }
 
 export function parseProgress(taken: DatasetSnapshot): DatasetProgress {
@@ -35,5 +36,6 @@ export function parseProgress(taken: DatasetSnapshot): DatasetProgress {
   const progress = { ...newProgress(spec), size, isEnded, epoch, next, recordsDone, failures };
   for (const shard of taken.returned) progress.returned.push(shard);
   for (const lease of taken.leases) restoreLease(progress, lease);
+  for (const taskId of taken.doubtful) progress.doubtful.add(taskId);
   return progress;
 }

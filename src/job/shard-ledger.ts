@@ -25,6 +25,9 @@ export type ShardEvent =
   | Readonly<{ type: "stream-extended"; dataset: string; size: number; isEnd: boolean }>
   | Readonly<{ type: "shard-leased"; dataset: string; lease: ShardLease }>
   | Readonly<{ type: "shard-finished"; dataset: string; taskId: number }>
+  /** Their answers may have been lost with the master. */
+  | Readonly<{ type: "leases-doubted"; dataset: string; taskIds: readonly number[] }>
+  | Readonly<{ type: "shard-given-again"; dataset: string; taskId: number; worker: string }>
   | Readonly<{ type: "shard-returned"; dataset: string; taskId: number; isFailure: boolean; because: string }>
   /** For the history: a shard failed three times, or six, …; it is given out again all the same. */
   | Readonly<{
@@ -78,6 +81,12 @@ export function applyShardEvent(ledger: ShardLedger, event: ShardEvent): void {
       ledger.holdings.add(node, worker, taskId, event.dataset);
       return applyLease(progress, event.lease);
     }
+    case "leases-doubted":
+      for (const taskId of event.taskIds) if (progress.leases.has(taskId)) progress.doubtful.add(taskId);
+      return;
+    case "shard-given-again":
+      progress.doubtful.delete(event.taskId);
+      return;
     case "shard-finished":
     case "shard-returned": {
       const lease = progress.leases.get(event.taskId);

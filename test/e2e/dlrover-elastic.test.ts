@@ -37,7 +37,7 @@ describe("stock agents of DLRover's that come and go", function () {
   it("grow from one node to two and shrink again", async () => {
     await overBoth(async (job) => {
       await job.begin(["--node-num", "1:2", "--heartbeat-timeout", "20s"]);
-      const args = ["--nnodes=1:2", "--nproc-per-node=1", "--max-restarts=5", "--rdzv-conf=last_call_timeout=2"];
+      const args = ["--nnodes=1:2", "--nproc-per-node=1", "--max-restarts=5", "--rdzv-conf=lastcall_timeout=2"];
       const env = { STEPS: "100000" };
       const first = job.start({ id: 0, args, env });
       await job.untilStep(0, 2, 1);
@@ -75,8 +75,8 @@ describe("stock agents of DLRover's that come and go", function () {
   it("check their network, and go on without a node that fails it", async () => {
     await overBoth(async (job) => {
       await job.begin(["--node-num", "3:4"]);
-      const args = ["--nnodes=3:4", "--nproc-per-node=1", "--max-restarts=2", "--network-check", "--rdzv-conf=last_call_timeout=3"];
-      const agents = [0, 1, 2, 3].map((id) => job.start({ id, args, env: { STEPS: "10", ...(id === 3 ? { MOCK_ERR_RANK: "3" } : {}) } }));
+      const args = ["--nnodes=3:4", "--nproc-per-node=1", "--max-restarts=2", "--network-check", "--rdzv-conf=lastcall_timeout=3"];
+      const agents = [0, 1, 2, 3].map((id) => job.start({ id, args, env: { STEPS: "10", ...(id === 3 ? { MOCK_ERR_RANK: "0" } : {}) } }));
       await waitFor("the first check", async () => (await eventsOf(job, "network-check-grouped")).length > 0 || undefined, 60_000);
       const killing = job.killMaster(kills);
       expect((await agents[3]?.finished)?.code).to.equal(1);

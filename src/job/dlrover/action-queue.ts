@@ -3,7 +3,7 @@
  *
  * - A1  An action that is older than its time is dropped when it is met, and never keeps another from being told.
  * - A2  The same action is not queued twice.
- * - A3  On the wire every action of a node is for instance -2 ("any"): stock agents run no other. Whose it is, the queue knows.
+ * - A3  On the wire every action is for instance -2 ("any"): stock agents run no other. Whose it is, the queue knows.
  */
 
 import type { DlroverLedger } from "./dlrover-ledger.js";
@@ -11,8 +11,8 @@ import type { NodeAction, Sender, WireAction } from "./dlrover-request.js";
 
 /** As DLRover's own actions live. */
 const expiresAfterMs = 300_000;
-/** Stock agents report an event at every tick until it expires: short, so that it is told about once. */
-const eventSeconds = 1;
+/** Stock agents report an event at every tick until it expires; what they say again is not noted again. */
+const eventSeconds = 5;
 
 export function queueAction(ledger: DlroverLedger, node: Sender, action: NodeAction, because: string): void {
   const peer = `${node.type}-${node.id}`;
@@ -37,7 +37,7 @@ function wireOf(node: Sender, action: NodeAction, because: string, nowMs: number
   if (action === "event") {
     const content = {
       action_type: "event",
-      instance: -1,
+      instance: -2, // A3
       timestamp,
       expired_time_period: eventSeconds,
       executable_time_period: 0,

@@ -49,6 +49,8 @@ export type DlroverRecord = {
   addresses: Map<string, string>;
   configs: Map<string, ParallelConfig>;
   actions: Map<string, QueuedAction[]>;
+  /** What each peer noted last. */
+  notes: Map<string, string>;
 };
 
 export function openDlroverRecord(): DlroverRecord {
@@ -77,6 +79,7 @@ export function openDlroverRecord(): DlroverRecord {
     addresses: new Map(),
     configs: new Map(),
     actions: new Map(),
+    notes: new Map(),
   };
 }
 
@@ -202,9 +205,10 @@ export function applyDlroverEvent(record: DlroverRecord, event: DlroverEvent): v
     }
     case "peer-left":
       for (const { awaited } of record.syncs.values()) awaited.delete(event.peer);
-      for (const byPeer of [record.checkpoints.steps, record.ports.proposed, record.configs, record.actions]) byPeer.delete(event.peer);
+      for (const byPeer of [record.checkpoints.steps, record.ports.proposed, record.configs, record.actions, record.notes]) byPeer.delete(event.peer);
       return;
     case "agent-noted":
+      record.notes.set(event.peer, `${event.name} ${event.fields}`);
       return;
     default:
       return applyToCheck(record.check, event);

@@ -163,8 +163,11 @@ function noteNodeEvent(ledger: Ledger, sender: Sender, request: Of<"node-event">
   return isOfCheck || requests.noteNodeEvent(ledger, sender, request) || note(ledger, sender, event, message);
 }
 
-function note(ledger: Ledger, sender: Sender, name: string, fields: string): boolean {
-  ledger.emit({ type: "agent-noted", peer: agents.peerId(sender), name, fields: fields.slice(0, 16 * 1024) });
+/** What is said again without anything between is noted once. */
+function note(ledger: Ledger, sender: Sender, name: string, told: string): boolean {
+  const peer = agents.peerId(sender);
+  const fields = told.slice(0, 16 * 1024);
+  if (ledger.job.dlrover.notes.get(peer) !== `${name} ${fields}`) ledger.emit({ type: "agent-noted", peer, name, fields });
   return true;
 }
 
