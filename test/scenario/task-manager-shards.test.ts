@@ -97,6 +97,33 @@ describe("task manager, its shards", () => {
     expect((await view())?.failures).to.equal(1);
   });
 
+  it("gives a shard again to a worker without request ids whose answer may have been lost with the master, when nothing else is left (D6)", async () => {
+    await register(rows);
+    const old = await lease("n0");
+    await system.advance(5_000);
+    const lost = await lease("n0");
+    await restart();
+    expect((await lease("n0")).shard.start).to.equal(20);
+    const again = await lease("n0");
+    expect([again.taskId, again.shard.start]).to.deep.equal([lost.taskId, 10]); // Not the old one: its answer arrived long before.
+    expect(await ask("n0")).to.deep.equal({ ok: true, status: "wait" });
+    expect(await finish("n0", lost)).to.deep.equal({ ok: true });
+    expect(await finish("n0", lost)).to.deep.equal({ ok: true });
+    expect(await view()).to.include({ recordsDone: 10 });
+    await restart();
+    await finish("n0", old);
+    expect(await view()).to.include({ recordsDone: 20 });
+  });
+
+  it("does not give a doubtful shard to another worker, nor again once it was reported", async () => {
+    await register(rows);
+    const tasks = [await lease("n0"), await lease("n0"), await lease("n0")];
+    await restart();
+    expect(await ask("n1")).to.deep.equal({ ok: true, status: "wait" });
+    for (const task of tasks) await finish("n0", task);
+    expect(await ask("n0")).to.deep.equal({ ok: true, status: "done" });
+  });
+
   it("wakes a waiting worker at once when a shard comes back (T3)", async () => {
     await register({ ...rows, size: 10 });
     const held = await lease("n0/0");
