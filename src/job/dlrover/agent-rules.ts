@@ -118,7 +118,7 @@ export function setRendezvous(ledger: Ledger, sender: Sender, told: DlroverRepor
   if (group) settleRound(ledger, group);
 }
 
-/** L3, L4. The newest round that was sealed, as the agent counts. */
+/** L3, L4. The newest round that was sealed before, as the agent counts. */
 export function joinTraining(ledger: Ledger, node: NodeRecord, join: Readonly<{ nproc: number; address: string }>): number {
   const { job, nowMs } = ledger;
   const { id, host } = node;
@@ -126,10 +126,11 @@ export function joinTraining(ledger: Ledger, node: NodeRecord, join: Readonly<{ 
   if (!isActive(ledger)) return lastSealed(group());
   const isSeated = group()?.phase === "sealed" && group()?.members.get(id)?.nproc === join.nproc;
   if (isSeated && isFit(node.state) && node.ranks.every(({ state }) => state === "assigned")) return lastSealed(group()) - 1; // Said again.
+  const before = lastSealed(group());
   ledger.emit({ type: "world-asked", node: id, host, nproc: join.nproc, address: join.address, atMs: nowMs });
   if (!isFit(node.state)) ledger.emit({ type: "node-found-fit", node: id, host, because: "its agent joins", atMs: nowMs });
   takePart(ledger, node, join);
-  return lastSealed(group());
+  return before;
 }
 
 function takePart(ledger: Ledger, node: NodeRecord, join: Readonly<{ nproc: number; address: string }>): void {
