@@ -23,7 +23,7 @@ function rankProcess(job: DlroverJob): number {
       return false; // It ended, or is not ours.
     }
   };
-  const found = readdirSync("/proc").find((name) => /^\d+$/.test(name) && isRank(name));
+  const found = readdirSync("/proc").find((name) => Number(name) > 0 && isRank(name));
   if (found === undefined) throw new Error("no rank runs");
   return Number(found);
 }
@@ -37,7 +37,7 @@ async function recovery(job: DlroverJob, isMasterKilled: boolean): Promise<numbe
   const known = new Set(job.steps(0).map(({ pid }) => pid));
   const since = performance.now();
   process.kill(rankProcess(job), "SIGKILL");
-  for (const deadline = since + 60_000; !job.steps(0).some(({ pid }) => !known.has(pid)); await sleep(10)) {
+  for (const deadline = since + 60_000; job.steps(0).every(({ pid }) => known.has(pid)); await sleep(10)) {
     if (performance.now() > deadline) throw new Error(`no step came after the death of a rank: ${job.agents[0]?.output.slice(-1_000) ?? ""}`);
   }
   const seconds = (performance.now() - since) / 1_000;
