@@ -357,8 +357,8 @@ function giveBack(state: SchedulerState, placement: Placement): void {
 function specOf(state: SchedulerState, placement: Placement): AgentSpec | null {
   const { opened } = state.ledger;
   if (opened === null || placement.host === null) return null;
-  const { node, role } = placement.launch;
-  return { node, role, host: placement.host, ...opened };
+  const { node, role, nodeRank } = placement.launch;
+  return { node, role, nodeRank, host: placement.host, ...opened };
 }
 
 function handleOf({ launch: { node }, host, agent }: Placement): AgentHandle | null {

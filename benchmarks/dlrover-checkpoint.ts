@@ -42,7 +42,8 @@ export async function run(): Promise<Figure[]> {
   const failed = stock.filter((one) => !one.isRestored).length;
   const name = "checkpoint and restore, text dataset of 1,000,000 records";
   const restored = drover.filter((one) => one.isRestored).length / drover.length;
-  process.stdout.write(`DLRover's master: ${median(stock.map((one) => one.seconds))} s, a heartbeat waits ${median(stock.map((one) => one.heartbeatMs))} ms; ${failed} of ${stock.length} restores failed\n`);
+  const stockFigures = `${median(stock.map((one) => one.seconds))} s, a heartbeat waits ${median(stock.map((one) => one.heartbeatMs))} ms`;
+  process.stdout.write(`DLRover's master: ${stockFigures}; ${failed} of ${stock.length} restores failed\n`);
   return [
     figureOf(`${name}: time`, "s", drover.map((one) => one.seconds), null, { atMost: 0.3 }),
     figureOf(`${name}: longest wait of a heartbeat`, "ms", drover.map((one) => one.heartbeatMs), null, { atMost: 50 }),

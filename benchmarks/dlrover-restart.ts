@@ -34,10 +34,12 @@ async function recovery(job: DlroverJob, isMasterKilled: boolean): Promise<numbe
     await job.killMaster(1);
     await sleep(awayMs);
   }
-  const known = new Set(job.steps(0).map(({ pid }) => pid));
+  const known = new Set(job.steps(0).map(({ life }) => life));
   const since = performance.now();
   process.kill(rankProcess(job), "SIGKILL");
-  for (const deadline = since + 60_000; job.steps(0).every(({ pid }) => known.has(pid)); await sleep(10)) {
+  const deadline = since + 60_000;
+  while (job.steps(0).every(({ life }) => known.has(life))) {
+    await sleep(10);
     if (performance.now() > deadline) throw new Error(`no step came after the death of a rank: ${job.agents[0]?.output.slice(-1_000) ?? ""}`);
   }
   const seconds = (performance.now() - since) / 1_000;

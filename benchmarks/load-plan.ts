@@ -13,9 +13,18 @@ export type Join = Readonly<{ type: "join"; nodes: number }>;
 
 export type LoadPlan = Readonly<{ transport: Transport; port: number; warmUpMs: number; measureMs: number; work: Calls | Shards | Agents | Join }>;
 
-export type LoadEvent =
-  | Readonly<{ type: "began" }>
-  /** `lateMs`: how late the generator itself was at p99 (open loop only). `cpuSeconds`: what the generator itself took. */
-  | Readonly<{ type: "ended"; count: number; elapsedMs: number; p50Ms: number; p99Ms: number; maxMs: number; failed: number; firstError: string; lateMs: number; cpuSeconds: number }>;
+export type LoadEvent = Readonly<{ type: "began" }> | (Readonly<{ type: "ended" }> & LoadResult);
 
-export type LoadResult = Omit<Extract<LoadEvent, { type: "ended" }>, "type">;
+export type LoadResult = Readonly<{
+  count: number;
+  elapsedMs: number;
+  p50Ms: number;
+  p99Ms: number;
+  maxMs: number;
+  failed: number;
+  firstError: string;
+  /** How late the generator itself was at p99 (open loop only). */
+  lateMs: number;
+  /** What the generator itself took. */
+  cpuSeconds: number;
+}>;

@@ -105,7 +105,8 @@ export class Follower {
     }
     const { nprocPerNode } = this.#spec.roles[0] ?? { nprocPerNode: 1 };
     for (const line of this.#tail.read(isLast)) {
-      if (this.#choice.isShown(line.rank % nprocPerNode, line.stream)) this.#screen.rankLine(line);
+      const { source } = line;
+      if ("node" in source || this.#choice.isShown(source.rank % nprocPerNode, line.stream)) this.#screen.outputLine(line);
     }
   }
 

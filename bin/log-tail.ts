@@ -1,11 +1,14 @@
-/** Follows the output files of a job's ranks, across rounds, as they grow. */
+/** Follows the output files of a job's ranks, across rounds, and those of its DLRover agents, as they grow. */
 
 import { closeSync, existsSync, openSync, readSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-export type RankLine = Readonly<{ round: number; rank: number; stream: "out" | "err"; text: string }>;
+/** A rank, or a DLRover agent with all of its ranks. */
+export type Source = Readonly<{ round: number; rank: number }> | Readonly<{ node: string }>;
+type Stream = "out" | "err";
+export type OutputLine = Readonly<{ source: Source; stream: Stream; text: string }>;
 
-type Tail = { readonly path: string; readonly round: number; readonly rank: number; readonly stream: "out" | "err"; offset: number; rest: string };
+type Tail = { readonly path: string; readonly source: Source; readonly stream: Stream; offset: number; rest: string };
 
 const chunk = Buffer.alloc(256 * 1024);
 /** A line without an end is shown in pieces of this many characters. */
@@ -14,36 +17,42 @@ const lineMax = 64 * 1024;
 /** Files are looked at when `read` is called: the caller knows when there may be something new. */
 export class LogTail {
   readonly #dir: string;
-  readonly #wants: (rank: number) => boolean;
+  readonly #wants: (source: Source) => boolean;
   readonly #tails = new Map<string, Tail>();
 
-  constructor(dir: string, wants: (rank: number) => boolean = () => true) {
+  constructor(dir: string, wants: (source: Source) => boolean = () => true) {
     this.#dir = dir;
     this.#wants = wants;
   }
 
   /** Every whole line since the last time; with `isLast` unfinished ones too. */
-  read(isLast = false): RankLine[] {
+  read(isLast = false): OutputLine[] {
     this.#discover();
     return [...this.#tails.values()].flatMap((tail) => linesOf(tail, isLast));
   }
 
   #discover(): void {
     if (!existsSync(this.#dir)) return;
-    const rounds = readdirSync(this.#dir).filter((name) => /^\d+$/.test(name)).sort((a, b) => Number(a) - Number(b));
-    for (const round of rounds) {
+    const names = readdirSync(this.#dir);
+    for (const round of names.filter((name) => /^\d+$/.test(name)).sort((a, b) => Number(a) - Number(b))) {
       for (const name of readdirSync(join(this.#dir, round)).sort()) {
-        const match = /^rank-(\d+)\.(out|err)$/.exec(name);
-        const path = join(this.#dir, round, name);
-        if (!match || this.#tails.has(path) || !this.#wants(Number(match[1]))) continue;
-        const stream = match[2] === "err" ? "err" : "out";
-        this.#tails.set(path, { path, round: Number(round), rank: Number(match[1]), stream, offset: 0, rest: "" });
+        const match = /^rank-(\d+)\.(?:out|err)$/.exec(name);
+        if (match) this.#follow(join(this.#dir, round, name), { round: Number(round), rank: Number(match[1]) });
       }
     }
+    for (const name of names.sort()) {
+      const match = /^([a-z]+-\d+)\.(?:out|err)$/.exec(name);
+      if (match?.[1] !== undefined) this.#follow(join(this.#dir, name), { node: match[1] });
+    }
+  }
+
+  #follow(path: string, source: Source): void {
+    if (this.#tails.has(path) || !this.#wants(source)) return;
+    this.#tails.set(path, { path, source, stream: path.endsWith(".err") ? "err" : "out", offset: 0, rest: "" });
   }
 }
 
-function linesOf(tail: Tail, isLast: boolean): RankLine[] {
+function linesOf(tail: Tail, isLast: boolean): OutputLine[] {
   let file: number;
   try {
     file = openSync(tail.path, "r");
@@ -72,5 +81,5 @@ function linesOf(tail: Tail, isLast: boolean): RankLine[] {
     lines.push(tail.rest);
     tail.rest = "";
   }
-  return lines.map((text) => ({ round: tail.round, rank: tail.rank, stream: tail.stream, text: text.replace(/\r$/, "") }));
+  return lines.map((text) => ({ source: tail.source, stream: tail.stream, text: text.replace(/\r$/, "") }));
 }

@@ -5,6 +5,7 @@
  */
 
 import { type Command, Option } from "commander";
+import { dlroverFlags } from "./dlrover-flags.js";
 
 /** Flags of torchrun that have no meaning under Drover, and why. */
 export const meaningless: Readonly<Record<string, string>> = {
@@ -80,6 +81,8 @@ const droverFlags: readonly Flag[] = [
   { flags: "--memory-per-node <size>", about: "memory that a node takes of its host: 512M, 16G" },
   { flags: "--gpus-per-node <n>", about: "GPUs that a node takes of its host" },
   { flags: "--json", about: "one JSON object a line instead of text" },
+  { flags: "--agent <kind>", about: "drover (default), or dlrover: dlrover-run is the agent of each node, and takes the flags below" },
+  ...dlroverFlags.map(({ name, value, about }) => ({ flags: value === null ? name : `${name} ${value}`, about: `dlrover-run: ${about}` })),
 ];
 
 /** Adds every flag to the command; a second spelling with underscores is hidden but taken. */

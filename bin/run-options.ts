@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { basename, delimiter, join, resolve } from "node:path";
 import { BoundaryError } from "../src/base/errors.js";
 import type { JobInput } from "../src/job/resolve-spec.js";
+import { dlroverInput, mustNotHaveDlroverFlags } from "./dlrover-flags.js";
 import { meaningless, unspelled } from "./run-flags.js";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -21,7 +22,9 @@ export function runRequest(script: string, args: readonly string[], raw: Readonl
   const isCommand = options["python"] === false;
   if (isModule && isCommand) throw usage("--module and --no-python exclude each other", "", "one of the two");
   const kind = isCommand ? "command" : isModule ? "module" : "script";
-  const python = isCommand ? "" : pythonOf(text("python"), env, cwd);
+  const isDlrover = choiceOf("--agent", text("agent") ?? "drover", ["drover", "dlrover"] as const) === "dlrover";
+  if (!isDlrover) mustNotHaveDlroverFlags(options);
+  const python = isCommand && !isDlrover ? "" : pythonOf(text("python"), env, cwd);
   const target = kind === "script" ? scriptOf(script, cwd) : script;
   const conf = pairsOf(text("rdzvConf"));
   const seconds = (name: string): number | undefined => (conf[name] === undefined ? undefined : 1_000 * numberOf(`--rdzv-conf ${name}`, conf[name]));
@@ -58,13 +61,14 @@ export function runRequest(script: string, args: readonly string[], raw: Readonl
     ...heartbeatOf(text("heartbeatTimeout")),
     ...optional("stopGraceMs", text("shutdownTimeout") === null ? undefined : 1_000 * numberOf("--shutdown-timeout", text("shutdownTimeout") ?? "")),
   };
+  const ignored = Object.entries(meaningless).filter(([key]) => !(isDlrover && key === "monitorInterval"));
   return {
-    input,
+    input: isDlrover ? dlroverInput(input, options, conf) : input,
     logDir: text("logDir") === null ? null : resolve(cwd, text("logDir") ?? ""),
     isDetached: options["detach"] === true,
     isJson: options["json"] === true,
     screen: screenOf(text("redirects"), text("tee"), text("localRanksFilter")),
-    notes: Object.entries(meaningless).flatMap(([key, why]) => (options[key] === undefined ? [] : [`--${dashed(key)} means nothing here: ${why}.`])),
+    notes: ignored.flatMap(([key, why]) => (options[key] === undefined ? [] : [`--${dashed(key)} means nothing here: ${why}.`])),
   };
 }
 

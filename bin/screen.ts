@@ -2,12 +2,12 @@
 
 import chalk from "chalk";
 import logUpdate from "log-update";
-import type { RankLine } from "./log-tail.js";
+import type { OutputLine } from "./log-tail.js";
 
 export interface Screen {
   /** A line of the job itself. */
   say(text: string): void;
-  rankLine(line: RankLine): void;
+  outputLine(line: OutputLine): void;
   /** Replaces the live block. */
   show(block: string): void;
   /** One object of `--json`. */
@@ -21,8 +21,8 @@ export function createScreen(isJson: boolean): Screen {
   return process.stdout.isTTY ? new TerminalScreen() : new PlainScreen();
 }
 
-function prefixed({ rank, text }: RankLine): string {
-  return `${chalk.dim(`[rank ${rank}]`)} ${text}`;
+export function prefixed({ source, text }: OutputLine): string {
+  return `${chalk.dim("rank" in source ? `[rank ${source.rank}]` : `[${source.node}]`)} ${text}`;
 }
 
 class JsonScreen implements Screen {
@@ -30,8 +30,8 @@ class JsonScreen implements Screen {
     this.record("note", { text });
   }
 
-  rankLine({ round, rank, stream, text }: RankLine): void {
-    this.record("output", { round, rank, stream, text });
+  outputLine({ source, stream, text }: OutputLine): void {
+    this.record("output", { ...source, stream, text });
   }
 
   show(): void {}
@@ -48,7 +48,7 @@ class PlainScreen implements Screen {
     process.stderr.write(`${text}\n`);
   }
 
-  rankLine(line: RankLine): void {
+  outputLine(line: OutputLine): void {
     (line.stream === "err" ? process.stderr : process.stdout).write(`${prefixed(line)}\n`);
   }
 
@@ -64,7 +64,7 @@ class TerminalScreen implements Screen {
     this.#above(chalk.dim(text));
   }
 
-  rankLine(line: RankLine): void {
+  outputLine(line: OutputLine): void {
     this.#above(prefixed(line));
   }
 

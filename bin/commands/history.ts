@@ -2,13 +2,13 @@
 
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import chalk from "chalk";
 import { jobFiles } from "../../src/launch/job-folder.js";
 import type { HistoryEvent } from "../../src/store/journal-messages.js";
 import { JournalReader } from "../../src/store/journal-reader.js";
 import { lineOf } from "../event-text.js";
 import { findJob, specOf, stateOf } from "../jobs.js";
 import { LogTail } from "../log-tail.js";
+import { prefixed } from "../screen.js";
 
 type LogOptions = Readonly<{ follow?: boolean; rank?: string; json?: boolean }>;
 
@@ -17,12 +17,12 @@ const lookEveryMs = 100;
 export async function logs(name: string | undefined, options: LogOptions): Promise<number> {
   const job = findJob(name);
   const wanted = options.rank?.split(",").map(Number);
-  const tail = new LogTail(specOf(job.dir).logs.dir, (rank) => wanted === undefined || wanted.includes(rank));
+  const tail = new LogTail(specOf(job.dir).logs.dir, (source) => wanted === undefined || ("rank" in source && wanted.includes(source.rank)));
   for (;;) {
     const isOver = options.follow !== true || stateOf(job.dir) !== "live";
     for (const line of tail.read(isOver)) {
-      const text = options.json === true ? JSON.stringify(line) : `${chalk.dim(`[rank ${line.rank}]`)} ${line.text}`;
-      process.stdout.write(`${text}\n`);
+      const { source, ...rest } = line;
+      process.stdout.write(`${options.json === true ? JSON.stringify({ ...source, ...rest }) : prefixed(line)}\n`);
     }
     if (isOver) return 0;
     await delay(lookEveryMs);

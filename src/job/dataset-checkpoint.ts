@@ -7,6 +7,7 @@
  */
 
 import type { DatasetSpec } from "./dataset.js";
+import { isStockCheckpoint, readStockCheckpoint } from "./dlrover/stock-checkpoint.js";
 import { type DatasetProgress, leasesMax, newProgress, shardsPerEpoch, type PendingShard } from "./dataset-progress.js";
 
 const version = 1;
@@ -58,7 +59,10 @@ export function writeCheckpoint(progress: DatasetProgress): string {
  * that it has by now.
  */
 export function readCheckpoint(current: DatasetProgress, content: string): DatasetProgress | string {
-  const saved = parse(content);
+  const parsed = parse(content);
+  if (typeof parsed === "string") return parsed;
+  if (isStockCheckpoint(parsed)) return readStockCheckpoint(current, parsed);
+  const saved = checked(parsed);
   if (typeof saved === "string") return saved;
   const { spec } = current;
   const differing = identity.find((field) => saved[field] !== spec[field]);
@@ -107,15 +111,18 @@ function fillPending(progress: DatasetProgress, pending: Checkpoint["pending"]):
   return progress;
 }
 
-function parse(content: string): Checkpoint | string {
+function parse(content: string): object | string {
   let parsed: unknown;
   try {
     parsed = JSON.parse(content);
   } catch (error) {
     return `It is not JSON: ${error instanceof Error ? error.message : String(error)}.`;
   }
-  if (typeof parsed !== "object" || parsed === null) return "It is not a JSON object.";
-  const saved = parsed as Partial<Checkpoint>;
+  return typeof parsed === "object" && parsed !== null ? parsed : "It is not a JSON object.";
+}
+
+function checked(parsed: object): Checkpoint | string {
+  const saved: Partial<Checkpoint> = parsed;
   if (saved.version !== version)
     return `Its version is ${String(saved.version)}; this Drover reads version ${version}.`;
   const counts = [saved.size, saved.epoch, saved.next, saved.recordsDone, saved.failures];

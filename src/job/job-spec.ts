@@ -86,5 +86,7 @@ export type JobSpec = Readonly<{
     jobUid: string;
     /** DLRover's calls need the bearer token, as `authorization` or as the job uid. */
     needsToken: boolean;
+    /** Flags of `dlrover-run` for the agents that Drover starts; the script and its arguments follow them. */
+    flags: readonly string[];
   }>;
 }>;

@@ -89,7 +89,7 @@ export function resolveSpec(input: JobInput, logsDir: string): JobSpec {
     },
     runId: input.runId ?? input.name,
     listen: input.listen ?? { host: "127.0.0.1", port: 0 },
-    agents: { kind: "drover", isExternal: false, jobUid: "", needsToken: false, ...input.agents },
+    agents: { kind: "drover", isExternal: false, jobUid: "", needsToken: false, flags: [], ...input.agents },
   };
 }
 

@@ -14,6 +14,8 @@ import type { HostRecord } from "../job/scale-plan.js";
 export type AgentSpec = Readonly<{
   node: string;
   role: Role;
+  /** Kept by the node that takes this one's place. */
+  nodeRank: number;
   host: string;
   jobDir: string;
   masterAddress: string;

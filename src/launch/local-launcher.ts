@@ -15,6 +15,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../job/job-spec.js";
 import type { HostRecord } from "../job/scale-plan.js";
 import { agentArguments, agentFlags, agentPath } from "./agent-command.js";
+import { askDlroverAgentToEnd, forgetMemory, startDlroverAgent } from "./dlrover-agent.js";
 import { jobFiles, readJson } from "./job-folder.js";
 import { nodeTag } from "./job-tag.js";
 import type { AgentEnd, AgentHandle, AgentSpec, Launcher } from "./launcher.js";
@@ -30,6 +31,8 @@ const nodesMax = 10_000;
 const lookEveryMs = 100;
 /** How long an agent may take, beyond the grace of its ranks, to end itself. */
 const politenessMs = 5_000;
+/** DLRover's agent says that it has succeeded just before it ends; a signal would make it fail in that moment. */
+const ownEndMs = 1_000;
 
 type Watch = Readonly<{ handle: AgentHandle; onEnd: (end: AgentEnd) => void }>;
 
@@ -55,10 +58,8 @@ export class LocalLauncher implements Launcher {
     makeNodeDirs(files);
     const living = livingProcessIn(files.agent);
     if (living !== null) return { node: spec.node, host: spec.host, ...living }; // L1
-    const env = { ...environmentOf(spec.jobDir), DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) };
-    const args = agentArguments(spec);
-    const spare = await takeSpare(dirname(dirname(spec.jobDir)), "agent", { args, env });
-    const identity = spare ?? (await this.#start(args, env, files.agentLog));
+    const job = jobOf(spec.jobDir);
+    const identity = job?.agents.kind === "dlrover" ? await this.#adopt(startDlroverAgent(spec, job)) : await this.#startOwn(spec, job?.env ?? {}, files.agentLog);
     writeIdentity(files.agent, identity);
     return { node: spec.node, host: spec.host, ...identity };
   }
@@ -85,14 +86,19 @@ export class LocalLauncher implements Launcher {
   async end(spec: AgentSpec, handle: AgentHandle | null, isKill: boolean): Promise<void> {
     const files = nodeFiles(spec.jobDir, spec.node);
     const agent = handle !== null && isAlive(handle) ? handle : livingProcessIn(files.agent);
-    if (agent !== null && !isKill && signalProcess(agent, "SIGTERM")) await untilGone(agent, spec.graceMs + politenessMs);
+    const isDlrover = jobOf(spec.jobDir)?.agents.kind === "dlrover";
+    if (agent !== null && isDlrover && !isKill) await untilGone(agent, ownEndMs);
+    const ask = isDlrover ? askDlroverAgentToEnd : (own: ProcessIdentity) => signalProcess(own, "SIGTERM");
+    if (agent !== null && !isKill && ask(agent)) await untilGone(agent, spec.graceMs + politenessMs);
     const nursery = livingProcessIn(files.nursery);
     const roots = [agent, nursery].filter((root) => root !== null);
     await sweepProcesses(nodeTag(spec.jobDir, spec.node), { roots, sockets: [socketPathFor(files.nurserySocket)] });
+    if (isDlrover) forgetMemory(spec.jobDir, spec.node);
   }
 
   async sweep(jobDir: string): Promise<void> {
     await sweepJob(jobDir);
+    forgetMemory(jobDir);
   }
 
   close(): void {
@@ -102,8 +108,14 @@ export class LocalLauncher implements Launcher {
     for (const child of this.#children.values()) child.onEnd = null;
   }
 
-  async #start(args: readonly string[], env: Readonly<Record<string, string>>, logPath: string): Promise<ProcessIdentity> {
-    const child = spawnApart([...agentFlags, agentPath, ...args], logPath, env);
+  async #startOwn(spec: AgentSpec, environment: JobSpec["env"], logPath: string): Promise<ProcessIdentity> {
+    const env = { ...environment, DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) };
+    const args = agentArguments(spec);
+    const spare = await takeSpare(dirname(dirname(spec.jobDir)), "agent", { args, env });
+    return spare ?? this.#adopt(spawnApart([...agentFlags, agentPath, ...args], logPath, env));
+  }
+
+  async #adopt(child: ChildProcess): Promise<ProcessIdentity> {
     const identity = await identityOf(child);
     this.#keep(child, identity);
     child.unref();
@@ -132,9 +144,9 @@ export class LocalLauncher implements Launcher {
   }
 }
 
-/** That of the command which began the job: the master may have been started from elsewhere. */
-function environmentOf(jobDir: string): Readonly<Record<string, string>> {
-  return (readJson(jobFiles(jobDir).spec) as JobSpec | null)?.env ?? {};
+/** As the command which began the job wrote it; its environment counts, for the master may have been started from elsewhere. */
+function jobOf(jobDir: string): JobSpec | null {
+  return readJson(jobFiles(jobDir).spec) as JobSpec | null;
 }
 
 function keyOf({ pid, startTime }: ProcessIdentity): string {

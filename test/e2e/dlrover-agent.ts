@@ -117,10 +117,10 @@ export class DlroverJob {
   }
 
   /** What a rank wrote down. */
-  steps(rank: number): { step: number; world: number; restart: number; pid: number }[] {
+  steps(rank: number): { step: number; world: number; restart: number; life: string }[] {
     if (!readdirSync(this.out).includes(`rank-${rank}.txt`)) return [];
     const lines = readFileSync(join(this.out, `rank-${rank}.txt`), "utf8").split("\n").filter((line) => line.endsWith("}"));
-    return lines.map((line) => JSON.parse(line) as { step: number; world: number; restart: number; pid: number });
+    return lines.map((line) => JSON.parse(line) as { step: number; world: number; restart: number; life: string });
   }
 
   async untilStep(rank: number, step: number, world: number): Promise<void> {
@@ -138,6 +138,20 @@ export class DlroverJob {
     await this.home.call(["stop", "j", "--kill"]);
     this.home.close();
   }
+}
+
+/** The ranks of a home that run the script, by their pids out here. */
+export function ranksOf(home: string, script: string): number[] {
+  return readdirSync("/proc").map(Number).filter((pid) => {
+    if (!Number.isSafeInteger(pid)) return false;
+    try {
+      if (!readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(script)) return false;
+      const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+      return environment.includes(`DROVER_HOME=${home}`) && environment.some((variable) => variable.startsWith("LOCAL_RANK="));
+    } catch {
+      return false; // It ended while it was looked at.
+    }
+  });
 }
 
 /** Runs a scenario over both transports at the same time. */

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { type DlroverJob, fixtures, overBoth } from "./dlrover-agent.js";
+import { type DlroverJob, fixtures, overBoth, ranksOf } from "./dlrover-agent.js";
 import { waitFor } from "./drover-process.js";
 import { dlroverPython } from "./dlrover-python.js";
 
@@ -18,18 +18,6 @@ function call(job: DlroverJob, script: string): Promise<string> {
   child.stderr.on("data", (data: Buffer) => (err += data.toString()));
   return new Promise((resolve, reject) => {
     child.on("close", (code) => (code === 0 ? resolve(out) : reject(new Error(`${script} ended with ${String(code)}: ${err.slice(-3_000)}`))));
-  });
-}
-
-/** Processes of a home that run a script themselves, on this machine: not the agents that have it as an argument. */
-function ranksOf(home: string, script: string): number[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
-    try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-      return command.includes(script) && !command.includes("elastic_run") && readFileSync(`/proc/${pid}/environ`, "utf8").includes(`DROVER_HOME=${home}\0`);
-    } catch {
-      return false; // It ended while it was looked at.
-    }
   });
 }
 

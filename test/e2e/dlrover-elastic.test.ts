@@ -45,8 +45,8 @@ describe("stock agents of DLRover's that come and go", function () {
       await job.untilStep(0, 2, 2);
       await job.killMaster(kills);
       second.kill();
-      const grown = new Set(job.steps(0).map(({ pid }) => pid));
-      await waitFor("steps without the other", () => job.steps(0).find(({ pid, world }) => world === 1 && !grown.has(pid)), 90_000);
+      const grown = new Set(job.steps(0).map(({ life }) => life));
+      await waitFor("steps without the other", () => job.steps(0).find(({ life, world }) => world === 1 && !grown.has(life)), 90_000);
       await end(job, [first]);
     });
   });
@@ -63,12 +63,12 @@ describe("stock agents of DLRover's that come and go", function () {
       await act(job, "worker-0", "restart");
       await job.killMaster(kills);
       await waitFor("the event of the agent", async () => (await eventsOf(job, "agent-noted")).find(({ name, fields }) => name === "Event" && String(fields).includes("e2e event")), 60_000);
-      await waitFor("restarted ranks", () => (new Set(job.steps(0).map(({ pid }) => pid)).size > 1 ? true : undefined), 60_000);
+      await waitFor("restarted ranks", () => (new Set(job.steps(0).map(({ life }) => life)).size > 1 ? true : undefined), 60_000);
       await act(job, "worker-0", "relaunch");
       expect((await first.finished).code).to.equal(1);
-      const before = new Set(job.steps(0).map(({ pid }) => pid));
+      const before = new Set(job.steps(0).map(({ life }) => life));
       const second = job.start({ id: 1, rank: 0, args, env });
-      await waitFor("steps of the node in its place", () => job.steps(0).find(({ pid }) => !before.has(pid)), 60_000);
+      await waitFor("steps of the node in its place", () => job.steps(0).find(({ life }) => !before.has(life)), 60_000);
       await end(job, [second]);
     });
   });

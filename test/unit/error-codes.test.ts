@@ -8,8 +8,8 @@ import { statusOfCode } from "../../src/wire/http-error.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const page = readFileSync(join(root, "docs/errors.md"), "utf8");
-/** Words in capitals that are no codes of ours: variables of the environment, of SQLite and of Node. */
-const foreign = /^(PET|SQLITE|ERR|DROVER|CUDA|LC|OMP|XDG|MKL|TORCH|TORCHELASTIC|PYTHON|NODE|LD|NO_COLOR|VIRTUAL_ENV)(_|$)/;
+/** Words in capitals that are no codes of ours: variables of the environment, of SQLite, of Node and of DLRover. */
+const foreign = /^(PET|SQLITE|ERR|DROVER|CUDA|LC|OMP|XDG|MKL|TORCH|TORCHELASTIC|PYTHON|NODE|LD|NO_COLOR|NO_PROXY|VIRTUAL_ENV|DLROVER|JOB_UID)(_|$)/;
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {

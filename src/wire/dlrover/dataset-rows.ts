@@ -3,6 +3,7 @@
 import type { DatasetSpec } from "../../job/dataset.js";
 import { type Caller, get, report, type Row } from "./row.js";
 import type { MessageOf } from "./message-classes.js";
+import { datasetOfCheckpoint, namedCheckpoint } from "./shard-checkpoint.js";
 
 /** A worker that asks while others hold the last shards waits so long, and asks again: its client's deadline is 60 s. */
 const shardWaitMs = 45_000;
@@ -55,11 +56,11 @@ export const datasetRows: readonly Row[] = [
   }),
   get("ShardCheckpointRequest", "ShardCheckpoint", async ({ dataset_name: dataset }, { master }) => {
     const answer = await master.checkpointDataset(dataset);
-    return { content: answer.ok ? answer.content : "" };
+    return { content: answer.ok ? namedCheckpoint(dataset, answer.content) : "" };
   }),
   report("ShardCheckpoint", async ({ content }, { master }) => {
-    const { dataset_name: dataset } = JSON.parse(content) as { dataset_name?: unknown };
-    return typeof dataset === "string" && (await master.restoreDataset({ dataset, content }, {})).ok;
+    const checkpoint = datasetOfCheckpoint(content);
+    return checkpoint !== null && (await master.restoreDataset(checkpoint, {})).ok;
   }),
   get("TrainingStatusRequest", "TrainingStatus", async (_fields, { master }) => {
     const { datasets } = await master.listDatasets();
