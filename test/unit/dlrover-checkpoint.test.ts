@@ -40,8 +40,8 @@ describe("checkpoints of datasets that DLRover's clients carry", () => {
   it("are read in the message within a message that ShardingClient sends", () => {
     const content = namedCheckpoint("rows", writeCheckpoint(newProgress(spec)));
     const [inner, outer] = [new PyObject("ShardCheckpoint"), new PyObject("ShardCheckpoint")];
-    inner.fields.set("content", content);
-    outer.fields.set("content", inner);
+    inner.fields = new Map([["content", content]]);
+    outer.fields = new Map([["content", inner]]);
     const writer = new PickleWriter().begin();
     writer.value(outer);
     const message = readMessage(writer.end());
