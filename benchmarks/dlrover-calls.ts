@@ -6,7 +6,7 @@ import { type Master, Master as Masters, type MasterKind, type Measured, realPic
 
 const runs = Number(process.env["DROVER_BENCH_RUNS"] ?? 3);
 const inFlight = 64;
-const connections = 64;
+const connections = Number(process.env["DROVER_BENCH_CONNECTIONS"] ?? 64);
 
 type Case = Readonly<{ name: string; transport: Transport; method: Method; pickles: readonly string[]; rateAtLeast: number; cpuAtMost: number }>;
 

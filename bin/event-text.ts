@@ -20,6 +20,9 @@ const texts: Readonly<Record<string, (event: Fields) => string | null>> = {
   "scale-decided": ({ because }) => text(because),
 };
 
+/** Types of events that have a sentence. */
+export const spokenTypes: readonly string[] = Object.keys(texts);
+
 function text(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -14,7 +14,7 @@ import type { HistoryEvent } from "../src/store/journal-messages.js";
 import { JournalReader } from "../src/store/journal-reader.js";
 import { JobClient } from "../src/wire/client.js";
 import type { JobStatus } from "../src/wire/job-status.js";
-import { sentenceOf } from "./event-text.js";
+import { sentenceOf, spokenTypes } from "./event-text.js";
 import { finalOf, stateOf } from "./jobs.js";
 import { liveBlock } from "./live-block.js";
 import { LogTail } from "./log-tail.js";
@@ -23,6 +23,7 @@ import type { Screen } from "./screen.js";
 
 const lookEveryMs = 50;
 const blockEveryMs = 500;
+const pageMax = 1_000;
 /** No master and no watchdog for this long: nobody will bring the job back. */
 const goneAfterMs = 5_000;
 
@@ -97,7 +98,6 @@ export class Follower {
 
   #look(isLast: boolean): void {
     for (const event of this.#events()) {
-      this.#lastCommitSeq = event.commitSeq;
       const { type: name, ...rest } = event;
       this.#screen.record("event", { name, ...rest });
       const sentence = sentenceOf(event);
@@ -120,7 +120,11 @@ export class Follower {
         throw error;
       }
     }
-    return this.#reader.read({ order: "oldest-first", afterCommitSeq: this.#lastCommitSeq });
+    const head = this.#reader.headCommitSeq();
+    const filter = this.#screen.takesRecords ? {} : { types: spokenTypes };
+    const events = this.#reader.read({ order: "oldest-first", afterCommitSeq: this.#lastCommitSeq, limit: pageMax, ...filter });
+    this.#lastCommitSeq = events.length < pageMax ? Math.max(head, events.at(-1)?.commitSeq ?? 0) : (events.at(-1)?.commitSeq ?? 0);
+    return events;
   }
 
   #showBlock(): void {

@@ -5,6 +5,8 @@ import logUpdate from "log-update";
 import type { OutputLine } from "./log-tail.js";
 
 export interface Screen {
+  /** Whether `record` is of use. */
+  readonly takesRecords: boolean;
   /** A line of the job itself. */
   say(text: string): void;
   outputLine(line: OutputLine): void;
@@ -26,6 +28,8 @@ export function prefixed({ source, text }: OutputLine): string {
 }
 
 class JsonScreen implements Screen {
+  readonly takesRecords = true;
+
   say(text: string): void {
     this.record("note", { text });
   }
@@ -44,6 +48,8 @@ class JsonScreen implements Screen {
 }
 
 class PlainScreen implements Screen {
+  readonly takesRecords = false;
+
   say(text: string): void {
     process.stderr.write(`${text}\n`);
   }
@@ -58,6 +64,7 @@ class PlainScreen implements Screen {
 }
 
 class TerminalScreen implements Screen {
+  readonly takesRecords = false;
   #block = "";
 
   say(text: string): void {

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { packages, pythonWith, root, say } from "./set-up.mjs";
+import { packages, pythonWith, pythonWithDlrover, root, say } from "./set-up.mjs";
 
 if (!process.execArgv.includes("--expose-gc")) {
   const again = spawnSync(process.execPath, ["--expose-gc", ...process.argv.slice(1)], { stdio: "inherit" });
@@ -12,6 +12,7 @@ if (!process.execArgv.includes("--expose-gc")) {
 }
 packages();
 process.env.DROVER_TEST_PYTHON = pythonWith(["torch"], ["torch"]);
+process.env.DROVER_DLROVER_PYTHON = pythonWithDlrover(process.env.DROVER_TEST_PYTHON);
 
 const isSoak = process.argv.includes("--soak");
 const wanted = process.argv.slice(2).filter((name) => !name.startsWith("--"));

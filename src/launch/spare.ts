@@ -19,7 +19,7 @@ import { type JsonObject, LineSocket } from "./line-socket.js";
 import { readJson, writeJson } from "./job-folder.js";
 import { parseIdentity, type ProcessIdentity, signalProcess } from "./process-identity.js";
 import { socketPathFor } from "./socket-path.js";
-import { spawnApart } from "./spawn-apart.js";
+import { masterFlags, spawnApart } from "./spawn-apart.js";
 
 const sparePath = fileURLToPath(builtModule("bin/spare.js"));
 /** One that does not say who it is by then is stuck. */
@@ -48,7 +48,7 @@ export function spareSocket(home: string, kind: SpareKind): string {
 export function spawnSpares(home: string, keepMs: number): void {
   mkdirSync(spareDir(home), { recursive: true, mode: 0o700 });
   for (const kind of spareKinds) {
-    const flags = kind === "agent" ? agentFlags : [];
+    const flags = kind === "agent" ? agentFlags : masterFlags;
     spawnApart([...flags, sparePath, kind, home, String(keepMs), String(Date.now())], join(spareDir(home), "log")).unref();
   }
 }

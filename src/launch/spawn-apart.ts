@@ -3,6 +3,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 
+/** Flags of Node for a master. One helper of V8's for its dozen threads: four, the default, hinder each other and the threads on few cores. */
+export const masterFlags = ["--v8-pool-size=1"];
+
 /** `args`: flags of Node, the program, its arguments. What it prints is added to the file at `logPath`, mode 600. */
 export function spawnApart(args: readonly string[], logPath: string, env: NodeJS.ProcessEnv = process.env): ChildProcess {
   const log = openSync(logPath, "a", 0o600);

@@ -12,14 +12,14 @@ import { jobFiles, readJson } from "./job-folder.js";
 import { builtModule } from "../base/built-file.js";
 import { type ProcessIdentity, isAlive, parseIdentity, startTimeOf } from "./process-identity.js";
 import { takeSpare } from "./spare.js";
-import { spawnApart } from "./spawn-apart.js";
+import { masterFlags, spawnApart } from "./spawn-apart.js";
 
 const masterPath = fileURLToPath(builtModule("bin/master.js"));
 const watchdogPath = fileURLToPath(builtModule("bin/watchdog.js"));
 
 /** Starts the master of a job in a session of its own. */
 export function spawnMaster(jobDir: string): ChildProcess {
-  return spawnApart([masterPath, jobDir], jobFiles(jobDir).watchdogLog);
+  return spawnApart([...masterFlags, masterPath, jobDir], jobFiles(jobDir).watchdogLog);
 }
 
 /** Starts a watchdog in a session of its own, that watches this master. */

@@ -153,7 +153,7 @@ function join(ledger: Ledger, sender: Sender, request: Of<"join-rendezvous">): n
 function countWaiting(ledger: Ledger, sender: Sender, isOfCheck: boolean): number {
   const count = requests.countWaiting(ledger, sender);
   if (!isOfCheck || count < 0) return count;
-  return Math.max(count, countCheckWaiting(sharedOf(ledger), shared.checkLimits(ledger).unit));
+  return Math.max(count, countCheckWaiting(sharedOf(ledger), shared.nodeUnit(ledger)));
 }
 
 function noteNodeEvent(ledger: Ledger, sender: Sender, request: Of<"node-event">): boolean {

@@ -14,6 +14,10 @@ import * as syncs from "./sync-service.js";
 
 type Of<Type extends DlroverRequest["type"]> = Extract<DlroverRequest, { type: Type }>;
 
+export function nodeUnit({ job }: Ledger): number {
+  return job.spec?.roles.find(({ role }) => role === "worker")?.nodes.unit ?? 1;
+}
+
 /** The limits of a world are those of a check. Awaited are the nodes that are there and have not joined. */
 export function checkLimits({ job }: Ledger): check.CheckLimits {
   const { min, max, unit } = job.spec?.roles.find(({ role }) => role === "worker")?.nodes ?? { min: 1, max: 1, unit: 1 };

@@ -54,7 +54,7 @@ const definition = { get: method("get"), report: method("report") } as ServiceDe
 const noAnswer = { data: new Uint8Array() };
 
 export class GrpcService {
-  readonly #server = new Server({ "grpc.max_receive_message_length": bytesMax, "grpc.max_send_message_length": bytesMax });
+  readonly #server = new Server({ "grpc.max_receive_message_length": bytesMax, "grpc.max_send_message_length": bytesMax, "grpc.enable_channelz": 0 });
   readonly #injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
 
   constructor(desk: DlroverDesk) {
