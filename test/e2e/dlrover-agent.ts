@@ -116,6 +116,12 @@ export class DlroverJob {
     }
   }
 
+  /** Events of the job of this type. */
+  async events(type: string): Promise<readonly Record<string, unknown>[]> {
+    const { stdout } = await this.home.call(["events", "j", "--type", type, "--json"]);
+    return stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => (JSON.parse(line) as { event: Record<string, unknown> }).event);
+  }
+
   /** What a rank wrote down. */
   steps(rank: number): { step: number; world: number; restart: number; life: string }[] {
     if (!readdirSync(this.out).includes(`rank-${rank}.txt`)) return [];

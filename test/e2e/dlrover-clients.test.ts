@@ -11,7 +11,7 @@ import { dlroverPython } from "./dlrover-python.js";
 const kills = 10;
 
 function call(job: DlroverJob, script: string): Promise<string> {
-  const env = { ...process.env, DLROVER_MASTER_ADDR: job.address, DLROVER_MASTER_SERVICE_TYPE: job.wire, NODE_ID: "0", NODE_TYPE: "worker", NO_PROXY: "*" };
+  const env = { ...process.env, OUT: job.out, DLROVER_MASTER_ADDR: job.address, DLROVER_MASTER_SERVICE_TYPE: job.wire, NODE_ID: "0", NODE_TYPE: "worker", NO_PROXY: "*" };
   const child = spawn(dlroverPython, ["-W", "ignore", join(fixtures, script)], { env, stdio: ["ignore", "pipe", "pipe"] });
   let [out, err] = ["", ""];
   child.stdout.on("data", (data: Buffer) => (out += data.toString()));
@@ -66,9 +66,24 @@ describe("clients of DLRover's", function () {
       expect(new Set(done).size, "reported done twice").to.equal(done.length);
       const begun = new Set(lines().filter((line) => line.startsWith("begun")));
       expect(begun.size, "ranges that were worked on").to.equal(1_000);
-      const { stdout } = await job.home.call(["events", "j", "--type", "shard-finished", "--json"]);
-      const finished = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => (JSON.parse(line) as { event: { taskId: number } }).event.taskId);
+      const finished = (await job.events("shard-finished")).map(({ taskId }) => taskId);
       expect([finished.length, new Set(finished).size]).to.deep.equal([1_000, 1_000]);
+    });
+  });
+
+  it("take a checkpoint of their shards out and in, and every index of a shuffled text once an epoch, while the master is killed", async () => {
+    await overBoth(async (job) => {
+      await job.begin(["--node-num", "1"]);
+      const calling = call(job, "checkpoint.py");
+      await waitFor("a shard", () => (readdirSync(job.out).includes("begun") ? true : undefined), 30_000);
+      await job.killMaster(kills);
+      const { before, restored, after, indices, sampled } = JSON.parse((await calling).trim().split("\n").at(-1) ?? "") as Record<string, unknown> & { before: number[]; after: number[]; indices: number[] };
+      expect(restored).to.equal(true);
+      expect(before).to.have.length(50);
+      expect(after, "what was not done when the checkpoint was taken").to.deep.equal(Array.from({ length: 80 }, (_, shard) => 10 * (shard + 20)));
+      for (const epoch of [indices.slice(0, 60), indices.slice(60)]) expect([...epoch].sort((a, b) => a - b)).to.deep.equal(Array.from({ length: 60 }, (_, index) => index));
+      expect(indices.slice(0, 60)).to.not.deep.equal(indices.slice(60));
+      expect(sampled).to.deep.equal([10, 12, 14, 16, 18]);
     });
   });
 });
