@@ -217,6 +217,16 @@ describe("DLRover's agents", () => {
     expect(desk.job.end?.code).to.equal("TOO_FEW_NODES");
   });
 
+  it("end the job with the exit code of a rank that left no traceback", () => {
+    const desk = new Desk({ min: 1, max: 1 });
+    desk.start(0);
+    desk.world(0);
+    const message = "To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html";
+    requests.noteNodeFailure(desk.ledger, worker(0), { errorText: JSON.stringify({ 0: { local_rank: 0, exitcode: 3, message } }), restartCount: 1, level: "process_error" });
+    desk.event(0, "FAILED_EXITED");
+    expect(desk.job.end?.message).to.equal("worker-0: its agent gave up; rank 0: exit code 3; what it printed says more");
+  });
+
   it("that blame their host are waited for again, at another place", () => {
     const desk = new Desk({ min: 1, max: 1 });
     desk.start(0);

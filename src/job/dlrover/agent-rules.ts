@@ -45,6 +45,9 @@ const signalNames: Readonly<Record<number, string>> = {
   15: "SIGTERM",
 };
 
+/** What torch says of a rank that left no traceback in its error file. */
+const noTraceback = /^To enable traceback see: \S+$/m;
+
 export function peerId({ type, id }: Sender): string {
   return `${type}-${id}`;
 }
@@ -184,7 +187,7 @@ function failuresIn(ledger: Ledger, node: NodeRecord, errorText: string): RankFa
     if (!rank || rank.state === "failed") return [];
     const code = typeof exitcode === "number" ? exitcode : 1;
     const [exitCode, signal] = code < 0 ? [null, signalNames[-code] ?? `signal ${-code}`] : [code, null];
-    const text = textOf(message).slice(-errorTextMax);
+    const text = textOf(message).replace(noTraceback, `exit code ${code}; what it printed says more`).slice(-errorTextMax);
     const reason = classifyExit({ exitCode, signal, isOutOfMemory: false, errorText: text }, false);
     return [{ rank: rank.rank, localRank: rank.localRank, node: node.id, host: node.host ?? "", reason, exitCode, signal, message: text, atMs: ledger.nowMs }];
   });
