@@ -15,7 +15,8 @@ import { JournalReader } from "../src/store/journal-reader.js";
 import { JobClient } from "../src/wire/client.js";
 import type { JobStatus } from "../src/wire/job-status.js";
 import { sentenceOf, spokenTypes } from "./event-text.js";
-import { finalOf, stateOf } from "./jobs.js";
+import { finalOf } from "./jobs.js";
+import { LifeWatch } from "./life-watch.js";
 import { liveBlock } from "./live-block.js";
 import { LogTail } from "./log-tail.js";
 import type { ScreenChoice } from "./run-options.js";
@@ -24,8 +25,6 @@ import type { Screen } from "./screen.js";
 const lookEveryMs = 50;
 const blockEveryMs = 500;
 const pageMax = 1_000;
-/** No master and no watchdog for this long: nobody will bring the job back. */
-const goneAfterMs = 5_000;
 
 /** How a followed job came to its end. */
 export type Followed = Readonly<{ status: JobStatus; isInterrupted: boolean }>;
@@ -43,7 +42,6 @@ export class Follower {
   #interrupts = 0;
   #shownAtMs = 0;
   #isAsking = false;
-  #goneSinceMs: number | null = null;
 
   constructor(spec: JobSpec, dir: string, screen: Screen, choice: ScreenChoice) {
     this.#spec = spec;
@@ -65,6 +63,7 @@ export class Follower {
 
   /** Until the job has ended. @throws BoundaryError JOB_DOWN when neither master nor watchdog is left */
   async toTheEnd(): Promise<Followed> {
+    const life = new LifeWatch(this.#dir);
     const interrupt = (): void => this.#interrupt();
     process.on("SIGINT", interrupt);
     process.on("SIGTERM", interrupt);
@@ -75,7 +74,7 @@ export class Follower {
         if (final && process.stdout.isTTY) this.#screen.show(liveBlock(final.job, performance.now() - this.#startedAtMs));
         if (final) return { status: final.job, isInterrupted: this.#interrupts > 0 };
         this.#showBlock();
-        this.#mustLive();
+        life.mustLive();
         await delay(lookEveryMs);
       }
     } finally {
@@ -83,16 +82,6 @@ export class Follower {
       process.off("SIGTERM", interrupt);
       this.#reader?.close();
       this.#screen.end();
-    }
-  }
-
-  /** Until the ranks run for the first time, or the job has ended before. */
-  async toTheBeginning(): Promise<void> {
-    while (finalOf(this.#dir) === null) {
-      const status = await this.#client.status().catch(() => null);
-      if (status?.stage === "running") return;
-      this.#mustLive();
-      await delay(lookEveryMs);
     }
   }
 
@@ -137,18 +126,6 @@ export class Follower {
       .then((status) => this.#screen.show(liveBlock(status, nowMs - this.#startedAtMs)))
       .catch(() => undefined) // The master is away; the block stays as it was.
       .finally(() => (this.#isAsking = false));
-  }
-
-  #mustLive(): void {
-    if (stateOf(this.#dir) === "live") {
-      this.#goneSinceMs = null;
-      return;
-    }
-    this.#goneSinceMs ??= performance.now();
-    if (performance.now() - this.#goneSinceMs < goneAfterMs || existsSync(jobFiles(this.#dir).final)) return;
-    const { watchdogLog } = jobFiles(this.#dir);
-    const hint = `${watchdogLog} says why; drover resume ${this.#spec.name} takes the job up.`;
-    throw new BoundaryError("JOB_DOWN", `the master of ${this.#spec.name} is gone`, { hint });
   }
 
   #interrupt(): void {

@@ -10,11 +10,14 @@ const python = pythonWith(["torch", "numpy", "sklearn"], ["torch", "numpy", "sci
 const only = process.argv.includes("--only") ? process.argv[process.argv.indexOf("--only") + 1] : null;
 const env = { ...process.env, DROVER_TEST_PYTHON: python, DROVER_DLROVER_PYTHON: pythonWithDlrover(python) };
 const total = { passed: 0, failed: 0, skipped: 0 };
+/** What failed, said again at the end, where it is found. */
+const failures = [];
 
 function check(name, script, args) {
   say(name);
   const { status } = spawnSync(process.execPath, [join(root, "node_modules", script), ...args], { cwd: root, stdio: "inherit" });
   total[status === 0 ? "passed" : "failed"]++;
+  if (status !== 0) failures.push(name);
 }
 
 function mocha(name, files, isShownAtTheEnd = false) {
@@ -35,6 +38,7 @@ function mocha(name, files, isShownAtTheEnd = false) {
       total.skipped += count("pending");
       const failed = count("failing");
       total.failed += code !== 0 && failed === 0 ? 1 : failed;
+      if (code !== 0) failures.push(`${name}\n${output.slice(Math.max(0, output.search(/^\s+\d+ failing/m)))}`);
       resolve();
     });
   });
@@ -58,7 +62,15 @@ const nameOf = (file) => `e2e ${file.replace(/.*\/|\.test\.js$/g, "")}`;
 const isDlrover = (file) => file.includes("dlrover-");
 if (wants("e2e")) for (const file of storeyOf("e2e")) if (!isDlrover(file)) await mocha(nameOf(file), [file]);
 // DLRover's agents wait most of their time, for polls of 2 and 5 s: these files run side by side, and are shown one after the other.
-if (wants("e2e")) await Promise.all(storeyOf("e2e").filter(isDlrover).map((file) => mocha(nameOf(file), [file], true)));
+// Not all at once: each has up to eight agents and ranks, and their imports of torch are what a small machine is busy with.
+if (wants("e2e")) {
+  const files = storeyOf("e2e").filter(isDlrover).values();
+  const inTurn = async () => {
+    for (const file of files) await mocha(nameOf(file), [file], true);
+  };
+  await Promise.all([inTurn(), inTurn(), inTurn()]);
+}
 
+for (const failure of failures) process.stdout.write(`\n\u2717 ${failure}\n`);
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}\n`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

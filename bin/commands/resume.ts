@@ -6,6 +6,7 @@ import { jobFiles, writeJson } from "../../src/launch/job-folder.js";
 import { startWatchedMaster } from "../../src/launch/watchdog.js";
 import { JobClient } from "../../src/wire/client.js";
 import { findJob, finalOf, statusOf } from "../jobs.js";
+import { untilServed } from "../life-watch.js";
 import { screenOf } from "../run-options.js";
 import { followJob } from "../follow-job.js";
 
@@ -34,7 +35,6 @@ async function takeUp(dir: string): Promise<void> {
     rmSync(files.final, { force: true });
   }
   await startWatchedMaster(dir);
-  const client = new JobClient(dir, { patienceMs: 5_000 });
-  const status = await client.status().catch(() => null); // It ended already, or cannot begin: who follows it says so.
-  if (status?.stage === "paused") await client.resume();
+  const status = await untilServed(dir);
+  if (status?.stage === "paused") await new JobClient(dir).resume();
 }

@@ -87,7 +87,8 @@ export class DlroverJob {
     this.#master = this.home.start(["master", "--name", "j", "--json", ...args]);
     let text = "";
     this.#master.child.stdout?.on("data", (data: Buffer) => (text += data.toString()));
-    this.address = await waitFor("the master's address", () => /"type":"serving".*?"address":"([^"]+)"/.exec(text)?.[1]);
+    void this.#master.finished.then(({ code, stderr }) => (text += `ended with ${String(code)}: ${stderr}`));
+    this.address = await waitFor(() => `the master's address; the command said ${text}`, () => /"type":"serving".*?"address":"([^"]+)"/.exec(text)?.[1]);
     return this;
   }
 
