@@ -278,7 +278,9 @@ function receiveFromPeer(state: JobManagerState, ledger: Ledger, { sender, reque
   if (isStep) notePeerStep(state, ledger, request.step, ctx);
   else if (request.type === "node-event" || request.type === "join-rendezvous") noteStep(state, ledger); // What follows may end a round.
   state.volatile.peers.receive(ledger, sender, request, ctx);
-  if (state.job.nodes.has(peerId(sender))) state.volatile.gauges.hear(peerId(sender), ctx.now());
+  const node = peerId(sender);
+  if (state.job.nodes.has(node)) state.volatile.gauges.hear(node, ctx.now());
+  if (state.job.nodes.has(node) && request.type === "use-resources") state.volatile.gauges.use(node, request);
 }
 
 function notePeerStep(state: JobManagerState, ledger: Ledger, step: number, ctx: Context): void {

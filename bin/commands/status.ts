@@ -69,7 +69,10 @@ function printStatus(found: JobStatus): void {
     const counted = misfits.map(({ kind, cls, count }) => `${count} ${kind}${cls === "" ? "" : ` (${cls})`}`).join(", ");
     process.stdout.write(`messages of agents that were answered neutrally: ${counted}\n\n`);
   }
-  printTable(["node", "role", "state", "host", "agent", "restarts"], nodes.map((node) => [node.id, node.role, node.state, node.host, node.agentPid, node.restarts]));
+  printTable(
+    ["node", "role", "state", "host", "agent", "restarts", "cpu", "MiB"],
+    nodes.map((node) => [node.id, node.role, node.state, node.host, node.agentPid, node.restarts, coresOf(node), mebibytesOf(node)]),
+  );
   process.stdout.write("\n");
   printTable(
     ["rank", "node", "state", "pid", "round", "step", "loss", "samples/s", "cpu", "MiB"],
@@ -82,8 +85,14 @@ function printStatus(found: JobStatus): void {
       rank.step,
       typeof rank.loss === "number" ? rank.loss.toPrecision(4) : rank.loss,
       rank.samplesPerSecond === null ? null : Math.round(rank.samplesPerSecond),
-      rank.cpuCores === null ? null : rank.cpuCores.toFixed(1),
-      rank.memoryBytes === null ? null : Math.round(rank.memoryBytes / 2 ** 20),
+      coresOf(rank),
+      mebibytesOf(rank),
     ]),
   );
 }
+
+type Use = Readonly<{ cpuCores: number | null; memoryBytes: number | null }>;
+
+const coresOf = ({ cpuCores }: Use): string | null => cpuCores?.toFixed(1) ?? null;
+
+const mebibytesOf = ({ memoryBytes }: Use): number | null => (memoryBytes === null ? null : Math.round(memoryBytes / 2 ** 20));

@@ -1,7 +1,7 @@
 /** What was last heard of nodes and ranks: heartbeats, steps, rates. Not durable; bounded by the nodes there are. */
 
 import type { RankProgress } from "./rank-report.js";
-import type { Gauges, RankGauge } from "./world-view.js";
+import type { Gauges, NodeUse, RankGauge } from "./world-view.js";
 
 /** `since`: what the newest rate is measured from. */
 type Kept = RankGauge & Readonly<{ round: number; samples: number | null; since: Readonly<{ samples: number; atMs: number }> | null }>;
@@ -12,6 +12,7 @@ const rateMsMin = 150;
 export class RankGauges implements Gauges {
   readonly #heardAtMs = new Map<string, number>();
   readonly #suspects = new Set<string>();
+  readonly #uses = new Map<string, NodeUse>();
   readonly #ranks = new Map<string, Kept[]>();
 
   /** Any request of an agent is a heartbeat. */
@@ -27,7 +28,12 @@ export class RankGauges implements Gauges {
   forget(node: string): void {
     this.#heardAtMs.delete(node);
     this.#suspects.delete(node);
+    this.#uses.delete(node);
     this.#ranks.delete(node);
+  }
+
+  use(node: string, { cpuCores, memoryBytes, gpus }: NodeUse): void {
+    this.#uses.set(node, { cpuCores, memoryBytes, gpus });
   }
 
   note(node: string, progress: RankProgress, nowMs: number): void {
@@ -45,6 +51,10 @@ export class RankGauges implements Gauges {
 
   isSuspect(node: string): boolean {
     return this.#suspects.has(node);
+  }
+
+  useOf(node: string): NodeUse | null {
+    return this.#uses.get(node) ?? null;
   }
 
   rankOf(node: string, localRank: number, round: number): RankGauge | null {

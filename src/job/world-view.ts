@@ -14,7 +14,18 @@ export type NodeView = Readonly<{
   restarts: number;
   groupRank: number | null;
   lastHeartbeatMs: number | null;
+  /** Cores in use: of the host, where an agent of DLRover's says so, else of the node's ranks. */
+  cpuCores: number | null;
+  memoryBytes: number | null;
+  /** Where an agent of DLRover's tells of them. */
+  gpus: readonly GpuUse[];
 }>;
+
+/** `utilization` in percent, as nvidia-smi has it. */
+export type GpuUse = Readonly<{ index: number; totalMib: number; usedMib: number; utilization: number }>;
+
+/** What a node uses of its host. */
+export type NodeUse = Readonly<{ cpuCores: number; memoryBytes: number; gpus: readonly GpuUse[] }>;
 
 export type RankView = Readonly<{
   rank: number;
@@ -51,6 +62,8 @@ export type WorldView = Readonly<{
 export type Gauges = Readonly<{
   heardAtMs(node: string): number | null;
   isSuspect(node: string): boolean;
+  /** What the node's agent said of it, not of its ranks. */
+  useOf(node: string): NodeUse | null;
   rankOf(node: string, localRank: number, round: number): RankGauge | null;
 }>;
 
@@ -71,7 +84,7 @@ export function viewWorld(job: JobRecord, gauges: Gauges, nowMs: number): WorldV
   return {
     round: main?.round ?? 0,
     worldSize: main?.worldSize ?? 0,
-    nodes: [...job.nodes.values()].map((node) => viewNode(job, node, gauges)),
+    nodes: [...job.nodes.values()].map((node) => viewNode(job, node, gauges, ranks)),
     ranks,
     restarts: job.budget.restarts,
     relaunches: job.budget.relaunches,
@@ -89,7 +102,7 @@ function newestStep(job: JobRecord, ranks: readonly RankView[]): number | null {
   return newest;
 }
 
-function viewNode(job: JobRecord, node: NodeRecord, gauges: Gauges): NodeView {
+function viewNode(job: JobRecord, node: NodeRecord, gauges: Gauges, ranks: readonly RankView[]): NodeView {
   const group = job.groups.get(node.group);
   const isSuspect = node.state === "running" && job.mode !== "stopping" && (!node.hasAgent || gauges.isSuspect(node.id));
   return {
@@ -102,7 +115,13 @@ function viewNode(job: JobRecord, node: NodeRecord, gauges: Gauges): NodeView {
     restarts: node.restarts,
     groupRank: (group?.phase === "sealed" ? group.members.get(node.id)?.groupRank : null) ?? null,
     lastHeartbeatMs: gauges.heardAtMs(node.id),
+    ...(gauges.useOf(node.id) ?? useOfRanks(ranks.filter((rank) => rank.node === node.id))),
   };
+}
+
+function useOfRanks(ranks: readonly RankView[]): Pick<NodeView, "cpuCores" | "memoryBytes" | "gpus"> {
+  const sum = (values: readonly number[]): number | null => (values.length === 0 ? null : values.reduce((total, value) => total + value, 0));
+  return { cpuCores: sum(ranks.flatMap((rank) => rank.cpuCores ?? [])), memoryBytes: sum(ranks.flatMap((rank) => rank.memoryBytes ?? [])), gpus: [] };
 }
 
 function ranksOf(job: JobRecord, group: GroupRecord, gauges: Gauges): RankView[] {

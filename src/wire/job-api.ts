@@ -54,6 +54,9 @@ const node = z.object({
   restarts: whole,
   groupRank: whole.nullable(),
   lastHeartbeatMs: z.number().nullable(),
+  cpuCores: z.number().nullable().describe("in use: of the host, where an agent of DLRover's says so, else of the node's ranks"),
+  memoryBytes: z.number().nullable(),
+  gpus: list(z.object({ index: z.number(), totalMib: z.number(), usedMib: z.number(), utilization: z.number().describe("percent") })),
 });
 
 const rank = z.object({

@@ -37,11 +37,7 @@ describe("the digits", function () {
     waitFor(`epoch ${epoch}`, () => (printed(0).includes(`epoch ${epoch} of ${epochs}`) ? true : undefined));
   const accuracyOf = ({ stdout }: Finished): number => Number(/accuracy (0\.\d+) on 360 images/.exec(stdout)?.[1]);
   const killEverything = (): Promise<true> =>
-    waitFor(() => `everything to be dead: ${home.leftovers().join("; ")}`, () => {
-      const left = home.leftovers();
-      for (const line of left) process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
-      return left.length === 0 ? true : undefined;
-    });
+    waitFor(() => `everything to be dead: ${home.leftovers().join("; ")}`, () => (home.killLeftovers() === 0 ? true : undefined));
 
   /** How often each shard was trained with, as far as the model still knows of it: a restored checkpoint takes back what came after it. */
   const trained = async (): Promise<Map<string, number>> => {

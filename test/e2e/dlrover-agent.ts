@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DroverHome, type Finished, waitFor } from "./drover-process.js";
+import { DroverHome, type Finished, killIfAlive, waitFor } from "./drover-process.js";
 import { dlroverPython } from "./dlrover-python.js";
 
 export type Wire = "grpc" | "http";
@@ -75,6 +75,7 @@ export class DlroverJob {
   readonly out: string;
   readonly agents: DlroverAgent[] = [];
   address = "";
+  isTakenUp = false;
   #master: { child: ChildProcess; finished: Promise<Finished> } | null = null;
 
   constructor(wire: Wire) {
@@ -83,13 +84,26 @@ export class DlroverJob {
     mkdirSync(this.out, { recursive: true });
   }
 
+  /** Gives the command, and waits for its word that it serves. */
   async begin(args: readonly string[]): Promise<this> {
-    this.#master = this.home.start(["master", "--name", "j", "--json", ...args]);
+    const command = this.home.start(["master", "--name", "j", "--json", ...args]);
+    this.#master = command;
     let text = "";
-    this.#master.child.stdout?.on("data", (data: Buffer) => (text += data.toString()));
-    void this.#master.finished.then(({ code, stderr }) => (text += `ended with ${String(code)}: ${stderr}`));
-    this.address = await waitFor(() => `the master's address; the command said ${text}`, () => /"type":"serving".*?"address":"([^"]+)"/.exec(text)?.[1]);
+    command.child.stdout?.on("data", (data: Buffer) => (text += data.toString()));
+    void command.finished.then(({ code, stderr }) => (text += `ended with ${String(code)}: ${stderr}`));
+    const line = await waitFor(() => `the master's address; the command said ${text}`, () => /^\{.*"type":"serving".*\}$/m.exec(text)?.[0]);
+    const { address, isTakenUp } = JSON.parse(line) as { address: string; isTakenUp: boolean };
+    this.address = address;
+    this.isTakenUp = isTakenUp;
     return this;
+  }
+
+  /** kill -9 of the command, the watchdog and the master: as if their machine had lost its power. */
+  async killAll(): Promise<void> {
+    const watchdog = JSON.parse(readFileSync(join(this.home.path, "jobs/j/watchdog.json"), "utf8")) as { pid: number };
+    this.#master?.child.kill("SIGKILL");
+    for (const { pid } of [watchdog, this.master()]) killIfAlive(pid);
+    await this.ended;
   }
 
   start(options: AgentOptions): DlroverAgent {

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { type DlroverJob, fixtures, overBoth, ranksOf } from "./dlrover-agent.js";
-import { waitFor } from "./drover-process.js";
+import { killIfAlive, waitFor } from "./drover-process.js";
 import { dlroverPython } from "./dlrover-python.js";
 
 const kills = 10;
@@ -24,10 +24,13 @@ function call(job: DlroverJob, script: string): Promise<string> {
 describe("clients of DLRover's", function () {
   this.timeout(200_000);
 
-  it("get a full answer to every call of MasterClient", async () => {
+  it("get a full answer to every call of MasterClient, while the master is killed", async () => {
     await overBoth(async (job) => {
       await job.begin(["--node-num", "1"]);
-      const answers = JSON.parse((await call(job, "every_call.py")).trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
+      const calling = call(job, "every_call.py");
+      await waitFor("the first calls", () => (readdirSync(job.out).includes("begun") ? true : undefined), 60_000);
+      await job.killMaster(kills);
+      const answers = JSON.parse((await calling).trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
       expect(Object.entries(answers).filter(([name, answer]) => String(answer).includes("Error") && !["join_sync", "barrier"].includes(name))).to.deep.equal([]);
       expect(answers).to.deep.include({
         get_elastic_run_config: {},
@@ -36,7 +39,6 @@ describe("clients of DLRover's", function () {
         num_nodes_waiting: 0,
         get_comm_world: [1, 0, { 0: 2 }],
         kv_store_get: "x",
-        kv_store_add: 2,
         kv_store_multi_get: { b: "1", c: "2" },
         report_shard_checkpoint: true,
         query_training_status: 1,
@@ -44,6 +46,8 @@ describe("clients of DLRover's", function () {
         need_to_restart_training: false,
         sync_checkpoint: true,
       });
+      // A call whose answer was lost with a master is made again by the client, and no field tells the two apart.
+      expect(answers["kv_store_add"]).to.be.oneOf([2, 4]);
       expect((await job.ended).code).to.equal(0);
     });
   });
@@ -57,7 +61,7 @@ describe("clients of DLRover's", function () {
       for (const count of [50, 300]) {
         await waitFor("shards to be done", () => (lines().filter((line) => line.startsWith("done")).length > count ? true : undefined), 60_000);
         const [pid] = ranksOf(job.home.path, "shards.py");
-        if (pid !== undefined) process.kill(pid, "SIGKILL");
+        if (pid !== undefined) killIfAlive(pid);
         await job.killMaster(kills / 2);
       }
       for (const agent of agents) expect((await agent.finished).code).to.equal(0);

@@ -1,10 +1,11 @@
 /** Stock agents that come and go, and are told what to do, while the master is killed with -9 ten times. */
 
 import { writeFileSync } from "node:fs";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { type DlroverAgent, type DlroverJob, overBoth } from "./dlrover-agent.js";
-import { waitFor } from "./drover-process.js";
+import { type StatusJson, waitFor } from "./drover-process.js";
 
 const kills = 10;
 
@@ -27,7 +28,7 @@ const end = async (job: DlroverJob, agents: readonly DlroverAgent[]): Promise<vo
 };
 
 describe("stock agents of DLRover's that come and go", function () {
-  this.timeout(200_000);
+  this.timeout(300_000);
 
   it("grow from one node to two and shrink again", async () => {
     await overBoth(async (job) => {
@@ -42,6 +43,9 @@ describe("stock agents of DLRover's that come and go", function () {
       second.kill();
       const grown = new Set(job.steps(0).map(({ life }) => life));
       await waitFor("steps without the other", () => job.steps(0).find(({ life, world }) => world === 1 && !grown.has(life)), 90_000);
+      const used = (status: StatusJson): number => status.nodes.find(({ id }) => id === "worker-0")?.memoryBytes ?? 0;
+      const status = await job.home.until("j", "what the agent says of its host, each 30 s", (seen) => used(seen) > 0, 60_000);
+      expect(used(status)).to.be.within(2 ** 25, totalmem());
       await end(job, [first]);
     });
   });

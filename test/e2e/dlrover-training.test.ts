@@ -23,6 +23,21 @@ describe("stock agents of DLRover's", function () {
     });
   });
 
+  it("one trains on when command, watchdog and master are killed, and the command is given again", async () => {
+    await overBoth(async (job) => {
+      await job.begin(["--node-num", "1"]);
+      const { address } = job;
+      const agent = job.start({ id: 0, args: ["--nnodes=1", "--nproc-per-node=1", "--max-restarts=2"], env: { STEPS: "60" } });
+      await job.untilStep(0, 2, 1);
+      await job.killAll();
+      await job.begin(["--node-num", "1"]);
+      expect([job.isTakenUp, job.address]).to.deep.equal([true, address]);
+      expect((await agent.finished).code).to.equal(0);
+      expect((await job.ended).code).to.equal(0);
+      expect(job.steps(0).map(({ step }) => step)).to.deep.equal(Array.from({ length: 60 }, (_, step) => step));
+    });
+  });
+
   it("two, of which one has a rank that crashes, restart together and train to the end", async () => {
     await overBoth(async (job) => {
       await job.begin(["--node-num", "2"]);

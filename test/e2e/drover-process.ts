@@ -23,7 +23,7 @@ export type StatusJson = {
   stage: string;
   reason: { code: string; message: string } | null;
   master: { pid: number | null; address: string | null; restarts: number };
-  nodes: { id: string; host: string | null; agentPid: number | null; state: string; restarts: number }[];
+  nodes: { id: string; host: string | null; agentPid: number | null; state: string; restarts: number; memoryBytes: number | null }[];
   ranks: { rank: number; localRank: number; node: string; pid: number | null; incarnation: number; state: string; step: number | null }[];
   restarts: number;
   relaunches: number;
@@ -46,6 +46,13 @@ export class DroverHome {
     this.path = join(this.#folder, deep);
     mkdirSync(this.path, { recursive: true });
     this.out = join(this.path, "out");
+  }
+
+  /** kill -9 of all that `leftovers` names and `isMeant`; how many these were. */
+  killLeftovers(isMeant: (line: string) => boolean = () => true): number {
+    const pids = this.leftovers().filter(isMeant).map((line) => Number(line.split(" ", 1)[0]));
+    for (const pid of pids) killIfAlive(pid);
+    return pids.length;
   }
 
   /** Starts the command; `finished` never rejects. */
@@ -147,13 +154,7 @@ export class DroverHome {
   /** Ends whatever is left, so that a failed test does not disturb the next, and removes the folder. */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");
-    for (const line of this.leftovers()) {
-      try {
-        process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
-      } catch {
-        // It ended by itself.
-      }
-    }
+    this.killLeftovers();
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
@@ -170,6 +171,15 @@ export async function waitFor<Found>(
     if (found !== undefined) return found;
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${typeof what === "string" ? what : what()}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** kill -9 of a process that may end by itself, or with another, meanwhile. */
+export function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 

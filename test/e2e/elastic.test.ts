@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
-import { DroverHome, type StatusJson, ddpTrain, python, waitFor } from "./drover-process.js";
+import { DroverHome, type StatusJson, ddpTrain, killIfAlive, python, waitFor } from "./drover-process.js";
 
 describe("an elastic job", function () {
   this.timeout(90_000);
@@ -41,7 +41,7 @@ describe("an elastic job", function () {
       return isOfNode || line.includes(`/nodes/${node}/`) ? [Number(pid)] : [];
     });
   const killNode = (node: string): void => {
-    for (const pid of processesOf(node)) process.kill(pid, "SIGKILL");
+    for (const pid of processesOf(node)) killIfAlive(pid);
   };
   const isClean = (): Promise<true> =>
     waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 15_000);
@@ -79,7 +79,7 @@ describe("an elastic job", function () {
     const { child, finished } = home.start(train("1:2", 10_000, "--max-restarts", "1"));
     await trainsAt(2, 1);
     killNode("worker-1");
-    for (const line of home.leftovers()) if (line.includes("drover_nursery zygote")) process.kill(Number(line.split(" ", 1)[0]), "SIGKILL"); // It has to load torch.
+    home.killLeftovers((line) => line.includes("drover_nursery zygote")); // It has to load torch.
     await trainsAt(1, 1);
     const { relaunches } = await home.until("j", "the node to be back", (s) => s.relaunches > 0 && runningNodes(s).length === 2);
     expect(relaunches).to.equal(1);

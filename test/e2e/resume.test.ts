@@ -23,11 +23,7 @@ describe("drover resume", function () {
     waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 15_000);
   /** Until all that `isMeant` is dead; without it, as if the machine had lost its power. */
   const kill = (isMeant: (line: string) => boolean = () => true): Promise<true> =>
-    waitFor(() => `all to be dead: ${home.leftovers().join("; ")}`, () => {
-      const left = home.leftovers().filter(isMeant);
-      for (const line of left) process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
-      return left.length === 0 ? true : undefined;
-    });
+    waitFor(() => `all to be dead: ${home.leftovers().join("; ")}`, () => (home.killLeftovers(isMeant) === 0 ? true : undefined));
   const events = async (): Promise<{ commitSeq: number; type: string }[]> => {
     const { stdout } = await home.call(["events", "j", "--json"]);
     return stdout.trim().split("\n").map((line) => JSON.parse(line) as { commitSeq: number; type: string });

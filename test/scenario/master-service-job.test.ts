@@ -20,6 +20,9 @@ const node = {
   restarts: 1,
   groupRank: 0,
   lastHeartbeatMs: 5,
+  cpuCores: 1.5,
+  memoryBytes: 2 ** 30,
+  gpus: [{ index: 0, totalMib: 81_559, usedMib: 1_024, utilization: 37 }],
 };
 const rank = {
   rank: 0,

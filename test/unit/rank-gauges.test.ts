@@ -6,6 +6,18 @@ const told = (samples: number | null, round = 1): RankProgress => {
   return { round, rank: 0, localRank: 0, step: 1, loss: null, samples, checkpointStep: null, cpuCores: 1, memoryBytes: 1, atMs: 0 };
 };
 
+describe("what a node uses", () => {
+  it("is what its agent said last, until the node is forgotten", () => {
+    const gauges = new RankGauges();
+    const use = { cpuCores: 1.5, memoryBytes: 2 ** 30, gpus: [] };
+    gauges.use("worker-0", { ...use, cpuCores: 1 });
+    gauges.use("worker-0", use);
+    expect([gauges.useOf("worker-0"), gauges.useOf("worker-1")]).to.deep.equal([use, null]);
+    gauges.forget("worker-0");
+    expect(gauges.useOf("worker-0")).to.equal(null);
+  });
+});
+
 describe("the samples a second of a rank", () => {
   const rateAfter = (reports: readonly (readonly [samples: number | null, atMs: number, round?: number])[]): number | null | undefined => {
     const gauges = new RankGauges();

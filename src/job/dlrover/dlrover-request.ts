@@ -5,6 +5,8 @@
  * Times in names are milliseconds unless they say seconds.
  */
 
+import type { NodeUse } from "../world-view.js";
+
 /** Who sent a message, as its envelope says: NODE_TYPE and NODE_ID of the process. All processes of a node say the same. */
 export type Sender = Readonly<{ type: string; id: number }>;
 
@@ -67,7 +69,7 @@ export type DlroverReports = {
   "node-event": { event: string; message: string; elapsedSeconds: number; node: Readonly<{ type: string; id: number; rank: number; address: string }> };
   "set-rendezvous": { min: number; max: number; unit: number; lastCallSeconds: number; joinTimeoutSeconds: number };
   "node-failure": { errorText: string; restartCount: number; level: string };
-  "use-resources": { memoryMib: number; cpuCores: number; gpus: readonly Readonly<{ index: number; totalMib: number; usedMib: number; utilization: number }>[] };
+  "use-resources": NodeUse;
   "note-step": { step: number; atSeconds: number; secondsPerStep: number };
   "note-training-event": { target: string; name: string; kind: string; step: number; atSeconds: number };
   /** A report that Drover has no use for yet; it becomes an event. `fields`: what JSON can say of it, at most 16 KiB. */

@@ -125,11 +125,11 @@ const nodeRows: readonly Row[] = [
     const { action } = await master.askDlrover(sender, { type: "heartbeat", atSeconds: timestamp });
     return { action: { action_cls: action?.cls ?? "NoAction", action_content: action?.content ?? noAction(timestamp) } };
   }),
-  report("ResourceStats", ({ memory: memoryMib, cpu: cpuCores, gpu_stats }, caller) => {
+  report("ResourceStats", ({ memory, cpu: cpuCores, gpu_stats }, caller) => {
     const gpus = gpu_stats.map(({ index, total_memory_mb: totalMib, used_memory_mb: usedMib, gpu_utilization: utilization }) => {
       return { index, totalMib, usedMib, utilization };
     });
-    return ok(caller, { type: "use-resources", memoryMib, cpuCores, gpus });
+    return ok(caller, { type: "use-resources", memoryBytes: memory * 2 ** 20, cpuCores, gpus });
   }),
   report("GlobalStep", ({ step, timestamp: atSeconds, elapsed_time_per_step: secondsPerStep }, caller) => {
     return ok(caller, { type: "note-step", step, atSeconds, secondsPerStep });

@@ -13,20 +13,17 @@ export type Field<Value> = Readonly<{
 export type Fields = Readonly<Record<string, Field<unknown>>>;
 export type ValuesOf<Of> = { readonly [Name in keyof Of]: Of[Name] extends Field<infer Value> ? Value : never };
 
+/** A finite number, else null: nan and inf have no meaning in any field of DLRover's. */
 function numberOf(value: PickleValue | undefined): number | null {
-  if (typeof value === "number") return value;
-  if (value instanceof PyFloat) return value.value;
-  if (typeof value === "boolean" || typeof value === "bigint") return Number(value);
-  return null;
+  const isNumber = typeof value === "number" || typeof value === "boolean" || typeof value === "bigint";
+  const number = value instanceof PyFloat ? value.value : isNumber ? Number(value) : null;
+  return number !== null && Number.isFinite(number) ? number : null;
 }
 
 export function int(fallback = 0): Field<number> {
   return {
     fallback,
-    read: (value) => {
-      const number = numberOf(value);
-      return number === null || !Number.isFinite(number) ? fallback : Math.trunc(number);
-    },
+    read: (value) => Math.trunc(numberOf(value) ?? fallback),
     write: (writer, value) => writer.int(value),
   };
 }
