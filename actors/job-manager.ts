@@ -17,12 +17,12 @@ import { peerId } from "../src/job/dlrover/agent-rules.js";
 import type { AnyDlroverAnswer } from "../src/job/dlrover/dlrover-request.js";
 import { actOnNode } from "../src/job/dlrover/peer-answers.js";
 import { PeerDesk } from "../src/job/dlrover/peer-desk.js";
-import { goodputStep } from "../src/job/goodput.js";
 import type { JobEvent } from "../src/job/job-event.js";
 import { applyJobEvent } from "../src/job/job-history.js";
 import { type JobRecord, type NodeRecord, openRecord, trainers } from "../src/job/job-record.js";
 import { agentGraceMs, beginJob, meetDeadline, noteIfGone, pauseJob, resumeJob, stopJob } from "../src/job/job-rules.js";
 import type { Ledger } from "../src/job/ledger.js";
+import { NewestStep } from "../src/job/newest-step.js";
 import * as nodeRules from "../src/job/node-rules.js";
 import { isLive } from "../src/job/node-state.js";
 import { RankGauges } from "../src/job/rank-gauges.js";
@@ -30,7 +30,7 @@ import type { RankProgress } from "../src/job/rank-report.js";
 import { reportRanks } from "../src/job/rank-rules.js";
 import { joinRound, roundDueAtMs } from "../src/job/round-rules.js";
 import { scalingNodesOf } from "../src/job/scaling-node.js";
-import { ranksAndNodes, viewWorld } from "../src/job/world-view.js";
+import { ranksAndNodes, samplesPerSecondOf, viewWorld } from "../src/job/world-view.js";
 import { type ActorContext, defineActor, type ReplyHandle } from "../src/runtime/actor.js";
 import type { JobManagerMessage, StaleAgent } from "./protocol/job-manager.js";
 import { diagnosisMaster, jobAutoScaler, masterOrchestrator, scheduler, taskManager } from "./protocol/refs.js";
@@ -38,8 +38,6 @@ import type { PlacementView } from "./protocol/scheduler.js";
 
 /** A poll is answered after this at the latest, with what was known before if need be. */
 const pollMsMax = 20_000;
-/** Steps are written down at most this often, and when a round ends. */
-const stepNoteMs = 1_000;
 const placementsRetryMs = 1_000;
 
 type DesiredReply = Readonly<{ ok: true; desired: ReturnType<typeof desiredOf> }> | StaleAgent;
@@ -57,9 +55,7 @@ export type JobManagerState = {
     readonly changedGroups: Set<string>;
     haveNodesChanged: boolean;
     upSinceMs: number;
-    /** The newest step of the trainers that is not written down yet. */
-    step: { round: number; step: number; atMs: number } | null;
-    stepNotedAtMs: number;
+    readonly step: NewestStep;
   };
 };
 
@@ -97,8 +93,7 @@ function stateOf(job: JobRecord): JobManagerState {
     changedGroups: new Set(),
     haveNodesChanged: false,
     upSinceMs: 0,
-    step: null,
-    stepNotedAtMs: 0,
+    step: new NewestStep(),
   };
   return { job, volatile };
 }
@@ -134,7 +129,7 @@ function receive(state: JobManagerState, message: JobManagerMessage, ctx: Contex
     case "placements-known":
       return reconcile(state, ledger, message.placements, ctx);
     default:
-      noteStep(state, ledger); // What follows may end a round.
+      state.volatile.step.write(ledger); // What follows may end a round.
       receiveRare(state, ledger, message, ctx);
   }
 }
@@ -275,22 +270,19 @@ function answerPoll(state: JobManagerState, id: string, ctx: Context): void {
 /** A request of DLRover's agents and clients. */
 function receiveFromPeer(state: JobManagerState, ledger: Ledger, { sender, request }: JobManagerMessage & { type: "dlrover" }, ctx: Context): void {
   const isStep = request.type === "note-step" || (request.type === "note-training-event" && request.name === "#step");
-  if (isStep) notePeerStep(state, ledger, request.step, ctx);
-  else if (request.type === "node-event" || request.type === "join-rendezvous") noteStep(state, ledger); // What follows may end a round.
+  if (isStep) notePeerStep(state, ledger, request.step);
+  else if (request.type === "node-event" || request.type === "join-rendezvous") state.volatile.step.write(ledger); // What follows may end a round.
   state.volatile.peers.receive(ledger, sender, request, ctx);
   const node = peerId(sender);
   if (state.job.nodes.has(node)) state.volatile.gauges.hear(node, ctx.now());
   if (state.job.nodes.has(node) && request.type === "use-resources") state.volatile.gauges.use(node, request);
 }
 
-function notePeerStep(state: JobManagerState, ledger: Ledger, step: number, ctx: Context): void {
-  const { volatile, job } = state;
+function notePeerStep({ job, volatile }: JobManagerState, ledger: Ledger, step: number): void {
   const group = job.groups.get(trainers);
   if (group?.phase !== "sealed" || step < 0) return;
-  const { round } = group;
-  if (volatile.step?.round !== round || step > volatile.step.step) volatile.step = { round, step, atMs: ctx.now() };
-  const isFirst = job.goodput.live?.round !== round;
-  if (isFirst || ctx.now() - volatile.stepNotedAtMs >= stepNoteMs) noteStep(state, ledger);
+  volatile.step.see(group.round, step, ledger.nowMs);
+  volatile.step.writeIfDue(ledger);
 }
 
 function noteProgress(state: JobManagerState, ledger: Ledger, node: NodeRecord, ranks: readonly RankProgress[], ctx: Context): void {
@@ -300,23 +292,10 @@ function noteProgress(state: JobManagerState, ledger: Ledger, node: NodeRecord, 
   const current = ranks.filter((progress) => progress.round === group.round && node.ranks[progress.localRank] !== undefined);
   for (const progress of current) {
     volatile.gauges.note(node.id, progress, ctx.now());
-    const { step, round } = progress;
-    if (group.id !== trainers || step === null) continue;
-    if (volatile.step?.round !== round || step > volatile.step.step) volatile.step = { round, step, atMs: ctx.now() };
+    if (group.id === trainers && progress.step !== null) volatile.step.see(progress.round, progress.step, ctx.now());
   }
   if (current.length > 0) ctx.tell(diagnosisMaster, { type: "observe-progress", node: node.id, ranks: current });
-  const isFirst = job.goodput.live?.round !== group.round;
-  if (isFirst || ctx.now() - volatile.stepNotedAtMs >= stepNoteMs) noteStep(state, ledger);
-}
-
-/** Writes the newest step down, if it is not yet. */
-function noteStep(state: JobManagerState, ledger: Ledger): void {
-  const { step } = state.volatile;
-  if (!step || state.job.end) return;
-  state.volatile.step = null;
-  if (step.round !== state.job.groups.get(trainers)?.round || goodputStep(state.job.goodput, step.round) === step.step) return;
-  state.volatile.stepNotedAtMs = ledger.nowMs;
-  ledger.emit({ type: "step-noted", group: trainers, ...step });
+  volatile.step.writeIfDue(ledger);
 }
 
 function collectStacks(state: JobManagerState, ledger: Ledger, probe: string, because: string, ctx: Context): void {
@@ -414,11 +393,10 @@ function tellPhase(state: JobManagerState, ctx: Context): void {
   if (phase === "running") ctx.tell(diagnosisMaster, { type: "observe-world", round: group.round, ranks: ranksAndNodes(state.job, group) });
 }
 
-function tellNodes(state: JobManagerState, ctx: Context): void {
-  state.volatile.haveNodesChanged = false;
-  if (state.job.mode === "stopping") return;
-  const { samplesPerSecond } = viewWorld(state.job, state.volatile.gauges, ctx.now());
-  ctx.tell(jobAutoScaler, { type: "observe-nodes", nodes: scalingNodesOf(state.job), samplesPerSecond });
+function tellNodes({ job, volatile }: JobManagerState, ctx: Context): void {
+  volatile.haveNodesChanged = false;
+  if (job.mode === "stopping") return;
+  ctx.tell(jobAutoScaler, { type: "observe-nodes", nodes: scalingNodesOf(job), samplesPerSecond: samplesPerSecondOf(job, volatile.gauges) });
 }
 
 function armRound(state: JobManagerState, id: string, ctx: Context): void {

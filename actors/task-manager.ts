@@ -93,6 +93,7 @@ export const taskManager = defineActor<TaskManagerState, TaskManagerMessage, Sha
   apply: (state, event) => applyShardEvent(state.ledger, event),
   snapshot: {
     version: 1,
+    everyEvents: 5_000, // Two a shard: a snapshot of many leases is dear, and an event is cheap to replay.
     take: (state) => takeLedger(state.ledger),
     parse: (taken) => stateOf(parseLedger(taken as LedgerSnapshot)),
   },

@@ -13,7 +13,7 @@ const functionLinesMax = 80;
 const fileLinesMax = 400;
 /** Files that may be longer, and how long: they are to shrink, none is to join them. */
 const longFiles: Readonly<Record<string, number>> = {
-  "actors/job-manager.ts": 490,
+  "actors/job-manager.ts": 470,
   "src/agent/node-agent.ts": 480,
   "src/runtime/actor-cell.ts": 480,
   "src/runtime/host.ts": 420,

@@ -147,6 +147,7 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
     case "agent-ended":
       node.ranksLeftAlone = node.ranks.filter((rank) => rank.state === "starting" || rank.state === "running").length;
       node.agentEndedAtMs = [...node.agentEndedAtMs, event.atMs].slice(-agentEndsMax);
+      node.wish = null;
       setAgent(job, node, false);
       if (group) leaveRound(job, group, node, event.atMs, isFit(node.state));
       if (event.isRestarted) job.plans += 1;

@@ -79,21 +79,39 @@ export type RankGauge = Readonly<{
 export function viewWorld(job: JobRecord, gauges: Gauges, nowMs: number): WorldView {
   const main = job.groups.get(trainers);
   const ranks = [...job.groups.values()].flatMap((group) => ranksOf(job, group, gauges));
-  const rates = ranks.flatMap((rank) => rank.samplesPerSecond ?? []);
   const losses = ranks.flatMap((rank) => rank.loss ?? []);
   return {
     round: main?.round ?? 0,
     worldSize: main?.worldSize ?? 0,
-    nodes: [...job.nodes.values()].map((node) => viewNode(job, node, gauges, ranks)),
+    nodes: [...job.nodes.values()].map((node) => viewNode(job, node, gauges)),
     ranks,
     restarts: job.budget.restarts,
     relaunches: job.budget.relaunches,
     maxRestarts: job.budget.maxRestarts,
     step: newestStep(job, ranks),
-    samplesPerSecond: rates.length === 0 ? null : rates.reduce((sum, rate) => sum + rate, 0),
+    samplesPerSecond: samplesPerSecondOf(job, gauges),
     loss: losses[0] ?? null,
     goodput: goodputOf(job.goodput, nowMs),
   };
+}
+
+/** Of all ranks together; null while none tells. */
+export function samplesPerSecondOf(job: JobRecord, gauges: Gauges): number | null {
+  let sum: number | null = null;
+  for (const group of job.groups.values()) {
+    for (const id of group.members.keys()) {
+      for (const { samplesPerSecond } of gaugesOf(job, id, gauges)) if (samplesPerSecond !== null) sum = (sum ?? 0) + samplesPerSecond;
+    }
+  }
+  return sum;
+}
+
+/** What the ranks of a node in its group's world last told. */
+function gaugesOf(job: JobRecord, id: string, gauges: Gauges): RankGauge[] {
+  const node = job.nodes.get(id);
+  const group = node ? job.groups.get(node.group) : undefined;
+  if (!node || !group?.members.has(id)) return [];
+  return node.ranks.flatMap(({ localRank }) => gauges.rankOf(id, localRank, group.round) ?? []);
 }
 
 function newestStep(job: JobRecord, ranks: readonly RankView[]): number | null {
@@ -102,7 +120,7 @@ function newestStep(job: JobRecord, ranks: readonly RankView[]): number | null {
   return newest;
 }
 
-function viewNode(job: JobRecord, node: NodeRecord, gauges: Gauges, ranks: readonly RankView[]): NodeView {
+function viewNode(job: JobRecord, node: NodeRecord, gauges: Gauges): NodeView {
   const group = job.groups.get(node.group);
   const isSuspect = node.state === "running" && job.mode !== "stopping" && (!node.hasAgent || gauges.isSuspect(node.id));
   return {
@@ -115,13 +133,14 @@ function viewNode(job: JobRecord, node: NodeRecord, gauges: Gauges, ranks: reado
     restarts: node.restarts,
     groupRank: (group?.phase === "sealed" ? group.members.get(node.id)?.groupRank : null) ?? null,
     lastHeartbeatMs: gauges.heardAtMs(node.id),
-    ...(gauges.useOf(node.id) ?? useOfRanks(ranks.filter((rank) => rank.node === node.id))),
+    ...(gauges.useOf(node.id) ?? useOfRanks(gaugesOf(job, node.id, gauges))),
   };
 }
 
-function useOfRanks(ranks: readonly RankView[]): Pick<NodeView, "cpuCores" | "memoryBytes" | "gpus"> {
-  const sum = (values: readonly number[]): number | null => (values.length === 0 ? null : values.reduce((total, value) => total + value, 0));
-  return { cpuCores: sum(ranks.flatMap((rank) => rank.cpuCores ?? [])), memoryBytes: sum(ranks.flatMap((rank) => rank.memoryBytes ?? [])), gpus: [] };
+function useOfRanks(ranks: readonly RankGauge[]): Pick<NodeView, "cpuCores" | "memoryBytes" | "gpus"> {
+  if (ranks.length === 0) return { cpuCores: null, memoryBytes: null, gpus: [] };
+  const sum = (part: (rank: RankGauge) => number): number => ranks.reduce((total, rank) => total + part(rank), 0);
+  return { cpuCores: sum((rank) => rank.cpuCores), memoryBytes: sum((rank) => rank.memoryBytes), gpus: [] };
 }
 
 function ranksOf(job: JobRecord, group: GroupRecord, gauges: Gauges): RankView[] {

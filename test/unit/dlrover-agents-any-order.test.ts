@@ -29,6 +29,11 @@ const operation: fc.Arbitrary<Operation> = fc.record({
   number: fc.nat(3),
 });
 
+const at = (kind: Operation["kind"], id: number, ms = 0): Operation => ({ kind, id, ms, number: 0 });
+
+/** What was found once. */
+const agentEndsWhileItWaits = [at("set", 0), at("join", 2), at("succeed", 2), at("join", 3), at("join", 0), at("ended", 0), at("stop", 0, 1)];
+
 class Play {
   readonly job: JobRecord = openRecord();
   readonly events: JobEvent[] = [];
@@ -137,7 +142,7 @@ describe("DLRover's agents, in any order", () => {
           check(play);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 500, examples: [[agentEndsWhileItWaits]] },
     );
   });
 
@@ -157,7 +162,10 @@ describe("DLRover's agents, in any order", () => {
           expect(usableOf({ role: "worker", ...limits }, group.members.size)).to.equal(group.members.size);
           const ranks = [...group.members.keys()].map((id) => play.job.nodes.get(id)!.nodeRank);
           expect(ranks).to.deep.equal([...ranks].sort((a, b) => a - b));
-          for (const id of group.members.keys()) expect(isLive(play.job.nodes.get(id)!.state) && !isFinished(play.job, play.job.nodes.get(id)!)).to.equal(true);
+          for (const id of group.members.keys()) {
+            const node = play.job.nodes.get(id)!;
+            expect(isLive(node.state) && node.hasAgent && !isFinished(play.job, node), id).to.equal(true);
+          }
         }
       }),
       { numRuns: 500 },
