@@ -11,6 +11,7 @@ import { type MasterSystem, openJob } from "../embed/start-job.js";
 import { BoundaryError } from "../src/base/errors.js";
 import type { JobSpec } from "../src/job/job-spec.js";
 import { type MasterRecord, jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
+import type { InheritedSocket } from "../src/launch/held-port.js";
 import { ownIdentity } from "../src/launch/process-identity.js";
 import { spawnSpares } from "../src/launch/spare.js";
 import { livingWatchdog, spawnWatchdog } from "../src/launch/watchdog.js";
@@ -20,13 +21,20 @@ import { JobClient } from "../src/wire/client.js";
 const unusable = 3;
 const watchEveryMs = 250;
 
+export type GivenToMaster = Readonly<{
+  /** A system whose threads wait already. */
+  prepared?: MasterSystem;
+  /** A socket that listens where the former master did. */
+  socket?: InheritedSocket | null;
+}>;
+
 /**
  * Exit codes: 0 succeeded, 1 failed or stopped, 3 the state cannot be used (the watchdog does not try again), 70: start me again.
- * What is wrong is added to the watchdog's log. `prepared`: a system whose threads wait already.
+ * What is wrong is added to the watchdog's log. 
  */
-export async function runMaster(jobDir: string, prepared?: MasterSystem): Promise<number> {
+export async function runMaster(jobDir: string, given: GivenToMaster): Promise<number> {
   try {
-    return await run(jobDir, prepared);
+    return await run(jobDir, given);
   } catch (thrown) {
     const isFinal = thrown instanceof BoundaryError;
     const hint = isFinal && thrown.details.hint !== undefined ? ` ${thrown.details.hint}` : "";
@@ -35,7 +43,7 @@ export async function runMaster(jobDir: string, prepared?: MasterSystem): Promis
   }
 }
 
-async function run(jobDir: string, prepared?: MasterSystem): Promise<number> {
+async function run(jobDir: string, { prepared, socket = null }: GivenToMaster): Promise<number> {
   const sinceMs = performance.now();
   const files = jobFiles(jobDir);
   const spec = readJson(files.spec) as JobSpec | null;
@@ -47,6 +55,7 @@ async function run(jobDir: string, prepared?: MasterSystem): Promise<number> {
   const job = await openJob(spec, jobDir, {
     host: spec.listen.host,
     port: before ? Number(before.address.split(":").at(-1)) : spec.listen.port,
+    socket,
     restarts,
     isTakenUp: existsSync(files.takeUp),
     log: ({ level, actor, text, fields }) => logger[level]({ actor, ...fields }, text),

@@ -68,7 +68,7 @@ async function readyMaster(): Promise<(task: SpareTask) => Promise<number>> {
   const [{ runMaster }, { MasterSystem }] = await Promise.all([import("./run-master.js"), import("../embed/start-job.js")]);
   const prepared = new MasterSystem();
   prepared.prepare();
-  return (task) => ("jobDir" in task ? runMaster(task.jobDir, prepared) : Promise.resolve(2));
+  return (task) => ("jobDir" in task ? runMaster(task.jobDir, { prepared }) : Promise.resolve(2));
 }
 
 async function readyAgent(): Promise<(task: SpareTask) => Promise<number>> {

@@ -8,36 +8,57 @@
 
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
+import { withListeningSocket, untilHungUp } from "../src/launch/held-port.js";
+import { type MasterRecord, jobFiles, readJson, writeJson } from "../src/launch/job-folder.js";
 import { type ProcessIdentity, isAlive, ownIdentity, parseIdentity } from "../src/launch/process-identity.js";
 import { livingWatchdog, spawnMaster } from "../src/launch/watchdog.js";
 
 const deathsMax = 10;
 const deathsWithinMs = 60_000;
-const lookEveryMs = 100;
+const lookEveryMs = 50;
+/** From the end of its connections to the end of a process. */
+const goneWithinMs = 2;
 
 type End = Readonly<{ pid: number; code: number | null; how: string }>;
 
-/** A master that is a child of ours, to its end. */
+/** A master that is a child of ours, to its end; it listens where the former one did. */
 function started(jobDir: string): Promise<End> {
-  const child = spawnMaster(jobDir);
-  const { pid = 0 } = child;
-  return new Promise((resolve) => {
-    child.on("exit", (code, signal) => resolve({ pid, code, how: signal ?? `exit code ${String(code)}` }));
-    child.on("error", ({ message }) => resolve({ pid, code: null, how: message }));
+  const address = addressOf(jobDir);
+  return new Promise((resolve, reject) => {
+    const start = (socket: number | null): void => {
+      const child = spawnMaster(jobDir, socket);
+      const { pid = 0 } = child;
+      child.on("exit", (code, signal) => resolve({ pid, code, how: signal ?? `exit code ${String(code)}` }));
+      child.on("error", ({ message }) => resolve({ pid, code: null, how: message }));
+    };
+    if (address === null) start(null);
+    else withListeningSocket(address, start).catch(reject);
   });
 }
 
-/** A master that is no child of ours: its end is seen in /proc, its exit code is not known. */
-async function adopted(master: ProcessIdentity): Promise<End> {
-  while (isAlive(master)) await delay(lookEveryMs);
+/** A master that is no child of ours: its end is seen in /proc, where a connection to its port makes us look at once; its exit code is not known. */
+async function adopted(jobDir: string, master: ProcessIdentity): Promise<End> {
+  let line: Promise<void> | null = null;
+  while (isAlive(master)) {
+    line ??= hangUp(addressOf(jobDir)).finally(() => (line = null));
+    await Promise.race([line, delay(lookEveryMs)]);
+  }
   return { pid: master.pid, code: null, how: "it is gone" };
+}
+
+async function hangUp(address: string | null): Promise<void> {
+  const wasUp = address !== null && (await untilHungUp(address));
+  await delay(wasUp ? goneWithinMs : lookEveryMs);
+}
+
+function addressOf(jobDir: string): string | null {
+  return (readJson(jobFiles(jobDir).master) as MasterRecord | null)?.address ?? null;
 }
 
 async function watch(jobDir: string, running: ProcessIdentity): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${new Date().toISOString()} watchdog ${process.pid} ${text}\n`);
   let early: number[] = [];
-  let next = (): Promise<End> => adopted(running);
+  let next = (): Promise<End> => adopted(jobDir, running);
   for (;;) {
     const { pid, code, how } = await next();
     next = () => started(jobDir);

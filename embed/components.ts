@@ -4,6 +4,7 @@ import * as refs from "../actors/protocol/refs.js";
 import { builtModule } from "../src/base/built-file.js";
 import type { JobSpec } from "../src/job/job-spec.js";
 import { jobFiles } from "../src/launch/job-folder.js";
+import type { InheritedSocket } from "../src/launch/held-port.js";
 import type { ActorRef, Typed } from "../src/runtime/actor.js";
 import type { ChildSpec, Placement, SupervisorSpec } from "../src/runtime/supervision.js";
 
@@ -15,6 +16,8 @@ export type ComponentOptions = Readonly<{
   /** Where the Master Service listens; port 0 takes a free one. */
   host: string;
   port: number;
+  /** A socket that listens there already. */
+  socket: InheritedSocket | null;
   /** How often the master was started before; shown in the status. */
   restarts: number;
   placement: Placement;
@@ -24,7 +27,7 @@ export type ComponentOptions = Readonly<{
  * One-for-one: each component recovers by itself from its own history, and messages to it wait meanwhile. The Master Orchestrator owns the
  * others: it is told of each restart. Its own restart leaves them running (decision 0002).
  */
-export function componentTree({ spec, jobDir, host, port, restarts, placement }: ComponentOptions): SupervisorSpec {
+export function componentTree({ spec, jobDir, host, port, socket, restarts, placement }: ComponentOptions): SupervisorSpec {
   const { state: path, token: tokenPath } = jobFiles(jobDir);
   const child = (id: string, options: unknown): ChildSpec => ({ ...component(id, placement), options });
   return {
@@ -35,7 +38,7 @@ export function componentTree({ spec, jobDir, host, port, restarts, placement }:
     notify: refs.masterOrchestrator as ActorRef<Typed>,
     children: [
       child(stateBackendRef.id, { path, durability: spec.durability, lockWaitMs: 5_000 }),
-      child(refs.masterService.id, { host, port, tokenPath, statePath: path, restarts, agents: spec.agents }),
+      child(refs.masterService.id, { host, port, socket, tokenPath, statePath: path, restarts, agents: spec.agents }),
       child(refs.scheduler.id, {}),
       child(refs.jobManager.id, {}),
       child(refs.jobAutoScaler.id, {}),

@@ -17,6 +17,7 @@ import type { Placement } from "../src/runtime/supervision.js";
 import type { HistoryEvent } from "../src/store/journal-messages.js";
 import { JournalReader } from "../src/store/journal-reader.js";
 import { componentPlaces, componentTree, stateBackendRef } from "./components.js";
+import type { InheritedSocket } from "../src/launch/held-port.js";
 import { rootGuardianOf } from "./root-guardian.js";
 
 /** Asked of a component that is restarted meanwhile, it is asked again; none of these does anything more the second time. */
@@ -28,6 +29,8 @@ export type StartJobOptions = Readonly<{
   /** Where the REST API listens. Default 127.0.0.1 and the port it had before, else a free one. */
   host?: string;
   port?: number;
+  /** A socket that listens there already. Default: none. */
+  socket?: InheritedSocket | null;
   /** Lines of the log. Default: dropped. */
   log?: (line: LogLine) => void;
   /** Default `thread`. `inline` runs all components in the caller's thread. */
@@ -84,13 +87,13 @@ export async function startJob(input: JobInput, options: StartJobOptions = {}): 
 
 /** Runs the master of the job in `jobDir`. */
 export async function openJob(spec: JobSpec, jobDir: string, options: StartJobOptions = {}): Promise<Job> {
-  const { log, host = "127.0.0.1", port = 0, restarts = 0, placement = "thread", prepared = new MasterSystem() } = options;
+  const { log, host = "127.0.0.1", port = 0, socket = null, restarts = 0, placement = "thread", prepared = new MasterSystem() } = options;
   const { system } = prepared;
   if (log) prepared.log = log;
   try {
     const definition = rootGuardianOf(() => system.inspect()) as AnyDefinition;
     await system.spawn({ id: "root-guardian", definition });
-    await system.supervise(componentTree({ spec, jobDir, host, port, restarts, placement }));
+    await system.supervise(componentTree({ spec, jobDir, host, port, socket, restarts, placement }));
     const address = await system.ask(masterService, { type: "get-address" }, twice);
     if (options.isTakenUp === true) await system.ask(masterOrchestrator, { type: "take-up-job" }, twice); // A refusal: it has not ended.
     return new RunningJob(spec, jobDir, system, `${address.host}:${address.port}`, options.onEnding);

@@ -112,7 +112,7 @@ export class LocalLauncher implements Launcher {
     const env = { ...environment, DROVER_NODE_TAG: nodeTag(spec.jobDir, spec.node) };
     const args = agentArguments(spec);
     const spare = await takeSpare(dirname(dirname(spec.jobDir)), "agent", { args, env });
-    return spare ?? this.#adopt(spawnApart([...agentFlags, agentPath, ...args], logPath, env));
+    return spare ?? this.#adopt(spawnApart([...agentFlags, agentPath, ...args], logPath, { env }));
   }
 
   async #adopt(child: ChildProcess): Promise<ProcessIdentity> {

@@ -17,9 +17,10 @@ import { masterFlags, spawnApart } from "./spawn-apart.js";
 const masterPath = fileURLToPath(builtModule("bin/master.js"));
 const watchdogPath = fileURLToPath(builtModule("bin/watchdog.js"));
 
-/** Starts the master of a job in a session of its own. */
-export function spawnMaster(jobDir: string): ChildProcess {
-  return spawnApart([...masterFlags, masterPath, jobDir], jobFiles(jobDir).watchdogLog);
+/** Starts the master of a job in a session of its own. `socket`: one that listens where the former master did. */
+export function spawnMaster(jobDir: string, socket: number | null = null): ChildProcess {
+  const args = [...masterFlags, masterPath, jobDir, ...(socket === null ? [] : ["3"])];
+  return spawnApart(args, jobFiles(jobDir).watchdogLog, { descriptor: socket });
 }
 
 /** Starts a watchdog in a session of its own, that watches this master. */

@@ -60,10 +60,10 @@ export class FrontDoor {
     this.#early = [];
   }
 
-  listen(host: string, port: number): Promise<void> {
+  listen(where: Readonly<{ host: string; port: number } | { fd: number }>): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.once("error", reject);
-      this.server.listen({ host, port }, () => {
+      this.server.listen(where, () => {
         this.server.off("error", reject);
         resolve();
       });

@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { BoundaryError } from "../base/errors.js";
 import type { JobSpec } from "../job/job-spec.js";
+import { type InheritedSocket, isStillOpen } from "../launch/held-port.js";
 import type { ActorPort, PortContext, Tell } from "../runtime/actor.js";
 import type { PauseReason } from "../store/journal-messages.js";
 import type { DeskOptions } from "./dlrover/dlrover-desk.js";
@@ -30,6 +31,8 @@ export type ServiceOptions = Readonly<{
   host: string;
   /** 0: the one that it had before, else a free one. */
   port: number;
+  /** A socket that listens there already; once it was closed it is made anew. */
+  socket: InheritedSocket | null;
   tokenPath: string;
   /** The job's SQLite file, read for the history. */
   statePath: string;
@@ -161,13 +164,13 @@ class ServicePort implements ActorPort<ServiceCommand> {
 
   /** P1. */
   async #listen(wanted: number, mayBeAnother: boolean): Promise<void> {
-    const { host } = this.#options;
+    const { host, socket } = this.#options;
     this.#isListening = true;
     const untilMs = performance.now() + listenPatienceMs;
     let port = wanted;
     while (!this.#door.server.listening && !this.#isClosing) {
       try {
-        await this.#door.listen(host, port);
+        await this.#door.listen(socket && isStillOpen(socket) ? { fd: socket.fd } : { host, port });
       } catch (error) {
         const isHeld = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
         if (!isHeld) throw unusable(host, port, error);

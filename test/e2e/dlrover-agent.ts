@@ -100,9 +100,8 @@ export class DlroverJob {
 
   /** kill -9 of the command, the watchdog and the master: as if their machine had lost its power. */
   async killAll(): Promise<void> {
-    const watchdog = JSON.parse(readFileSync(join(this.home.path, "jobs/j/watchdog.json"), "utf8")) as { pid: number };
     this.#master?.child.kill("SIGKILL");
-    for (const { pid } of [watchdog, this.master()]) killIfAlive(pid);
+    for (const { pid } of [this.home.record("j", "watchdog"), this.master()]) killIfAlive(pid);
     await this.ended;
   }
 
@@ -119,7 +118,7 @@ export class DlroverJob {
   }
 
   master(): Readonly<{ pid: number; restarts: number }> {
-    return JSON.parse(readFileSync(join(this.home.path, "jobs/j/master.json"), "utf8")) as { pid: number; restarts: number };
+    return this.home.record("j", "master");
   }
 
   /** kill -9 of the master, again and again, each time once the next one serves. */

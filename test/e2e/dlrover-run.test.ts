@@ -36,9 +36,9 @@ describe("drover run --agent dlrover", function () {
     waitFor(() => `step ${step}; said: ${execFileSync("sh", ["-c", `tail -n 30 ${home.path}/jobs/j/logs/*`], { encoding: "utf8" })}`, () => steps(0).find((line) => line.step >= step && isSo(line)), 60_000);
   const killMaster = async (times: number): Promise<void> => {
     for (let time = 0; time < times; time++) {
-      const { pid, restarts } = JSON.parse(readFileSync(join(home.path, "jobs/j/master.json"), "utf8")) as { pid: number; restarts: number };
+      const { pid, restarts } = home.record("j", "master");
       process.kill(pid, "SIGKILL");
-      await waitFor("the next master", () => (readFileSync(join(home.path, "jobs/j/master.json"), "utf8").includes(`"restarts": ${restarts + 1}`) ? true : undefined));
+      await waitFor("the next master", () => (home.record("j", "master").restarts > restarts ? true : undefined));
     }
   };
   const isClean = async (): Promise<void> => {

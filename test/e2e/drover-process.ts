@@ -86,6 +86,11 @@ export class DroverHome {
     return JSON.parse(stdout) as StatusJson;
   }
 
+  /** What a process of the job wrote of itself. */
+  record(job: string, of: "master" | "watchdog"): { pid: number; restarts: number } {
+    return JSON.parse(readFileSync(join(this.path, "jobs", job, `${of}.json`), "utf8")) as { pid: number; restarts: number };
+  }
+
   /** The status once `isSo` holds; the last one seen is in the error. */
   async until(job: string, what: string, isSo: (status: StatusJson) => boolean, timeoutMs = 30_000): Promise<StatusJson> {
     let last: unknown = "no status";

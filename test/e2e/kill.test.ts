@@ -1,7 +1,33 @@
 /** `kill -9` of everything, with real processes and real torch: what dies, what must go on, and that nothing is left behind. */
 
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { type Socket, connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { expect } from "chai";
 import { DroverHome, type StatusJson, ddpTrain, isAlive, python, waitFor } from "./drover-process.js";
+
+/** A connection to `127.0.0.1:port`, or undefined where it is refused. */
+function connected(address: string): Promise<Socket | undefined> {
+  const line = connect(Number(address.split(":").at(-1)), "127.0.0.1");
+  return new Promise((resolve) => {
+    line.once("connect", () => resolve(line));
+    line.once("error", () => resolve(undefined));
+  });
+}
+
+/** Whether the process holds the socket that listens at `127.0.0.1:port`. */
+function listensAt(pid: number, address: string): boolean {
+  const port = Number(address.split(":").at(-1)).toString(16).toUpperCase().padStart(4, "0");
+  const row = readFileSync("/proc/net/tcp", "utf8").split("\n").find((line) => line.includes(`0100007F:${port} 00000000:0000 0A`));
+  const inode = row?.trim().split(/\s+/)[9] ?? "none";
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`;
+    } catch {
+      return false; // It was closed meanwhile.
+    }
+  });
+}
 
 describe("kill -9", function () {
   this.timeout(120_000);
@@ -88,6 +114,33 @@ describe("kill -9", function () {
     const times = home.steps(0).flatMap((line) => (line.step === "start" ? [] : [line.at]));
     const slowest = Math.max(...times.slice(1).map((at, index) => at - (times[index] ?? at)));
     expect(slowest, "slowest step in seconds").to.be.below(1);
+  });
+
+  it("of the master keeps nobody out: who connects meanwhile waits for the next one", async () => {
+    const { child } = home.start(train());
+    let status = await trains(2);
+    for (const life of ["the first, which the command started", "the second, which the watchdog did"]) {
+      const { pid, restarts, address } = status.master;
+      kill(pid);
+      await waitFor("the master to be dead", () => (isAlive(pid ?? 0) ? undefined : true));
+      const { answer, restartsThen } = await waitFor("an answer", async () => {
+        const line = await connected(address ?? "");
+        if (!line) return undefined;
+        const known = home.record("j", "master").restarts;
+        line.write("GET /healthz HTTP/1.1\r\nhost: j\r\nconnection: close\r\n\r\n");
+        const said = await text(line).catch(() => ""); // Reset: the threads of the dead master held the port a moment longer.
+        return said === "" ? undefined : { answer: said, restartsThen: known };
+      });
+      expect(answer.split("\r\n")[0], life).to.equal("HTTP/1.1 200 OK");
+      expect(restartsThen, `${life}: it connected before the next served`).to.equal(restarts);
+      status = await home.until("j", "another master", (s) => s.master.restarts > restarts);
+      expect(status.master.address).to.equal(address);
+    }
+    kill(status.nodes[0]?.agentPid);
+    await home.until("j", "another agent", ({ nodes }) => nodes[0]?.agentPid !== null && nodes[0]?.agentPid !== status.nodes[0]?.agentPid);
+    const holders = home.leftovers().map((line) => Number(line.split(" ", 1)[0])).filter((pid) => listensAt(pid, status.master.address ?? ""));
+    expect(holders, "only the master holds its port, not what it starts").to.deep.equal([status.master.pid]);
+    child.kill("SIGINT");
   });
 
   it("of the foreground command lets the job go on", async () => {
