@@ -78,8 +78,8 @@ describe("an elastic job", function () {
   it("takes up a node again that lost everything, though it comes long after the last call; refuses a number of nodes beyond its limits", async () => {
     const { child, finished } = home.start(train("1:2", 10_000, "--max-restarts", "1"));
     await trainsAt(2, 1);
+    home.killLeftovers((line) => line.includes("drover_nursery zygote")); // So that who comes again has to load torch, and comes late.
     killNode("worker-1");
-    home.killLeftovers((line) => line.includes("drover_nursery zygote")); // It has to load torch.
     await trainsAt(1, 1);
     const { relaunches } = await home.until("j", "the node to be back", (s) => s.relaunches > 0 && runningNodes(s).length === 2);
     expect(relaunches).to.equal(1);
