@@ -87,7 +87,8 @@ if (jobDir === undefined || pid === undefined || startTime === undefined) {
   process.stderr.write("usage: watchdog.js <job folder> <pid of the master> <its start time>\n");
   process.exit(2);
 }
-if (livingWatchdog(jobDir)) process.exit(0);
-writeJson(jobFiles(jobDir).watchdog, ownIdentity());
+const living = livingWatchdog(jobDir);
+if (living && living.pid !== process.pid) process.exit(0);
+if (!living) writeJson(jobFiles(jobDir).watchdog, ownIdentity()); // Who started it was killed before it could.
 for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
 process.exit(await watch(jobDir, { pid: Number(pid), startTime }));

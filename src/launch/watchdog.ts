@@ -3,12 +3,13 @@
  *
  * - D1  One watchdog lives at a time: the second finds the first one's record and leaves.
  * - D2  Master and watchdog start side by side, neither waits for the other; a watchdog whose master is gone by then starts another.
+ * - D3  Who starts a watchdog writes its record: a job that was just begun is never taken for one that is down.
  */
 
 import type { ChildProcess } from "node:child_process";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { jobFiles, readJson } from "./job-folder.js";
+import { jobFiles, readJson, writeJson } from "./job-folder.js";
 import { builtModule } from "../base/built-file.js";
 import { type ProcessIdentity, isAlive, parseIdentity, startTimeOf } from "./process-identity.js";
 import { takeSpare } from "./spare.js";
@@ -23,10 +24,13 @@ export function spawnMaster(jobDir: string, socket: number | null = null): Child
   return spawnApart(args, jobFiles(jobDir).watchdogLog, { descriptor: socket });
 }
 
-/** Starts a watchdog in a session of its own, that watches this master. */
+/** Starts a watchdog in a session of its own, that watches this master. It is on record at once: the job lives from here on (D3). */
 export function spawnWatchdog(jobDir: string, master: ProcessIdentity): void {
   const args = ["--max-old-space-size=32", watchdogPath, jobDir, String(master.pid), master.startTime];
-  spawnApart(args, jobFiles(jobDir).watchdogLog).unref();
+  const child = spawnApart(args, jobFiles(jobDir).watchdogLog);
+  child.unref();
+  const watchdog = identityOf(child);
+  if (isAlive(watchdog)) writeJson(jobFiles(jobDir).watchdog, watchdog);
 }
 
 /** Gives a job its master, a spare one where there is one, and the watchdog (D2). */
@@ -39,7 +43,10 @@ export async function startWatchedMaster(jobDir: string): Promise<void> {
 function newMaster(jobDir: string): ProcessIdentity {
   const child = spawnMaster(jobDir);
   child.unref();
-  const pid = child.pid ?? 0;
+  return identityOf(child);
+}
+
+function identityOf({ pid = 0 }: ChildProcess): ProcessIdentity {
   return { pid, startTime: startTimeOf(pid) ?? "" };
 }
 
