@@ -47,6 +47,17 @@ describe("the key-value store of DLRover's agents", () => {
     expect(keys.addToKey(desk, "big", 1)).to.equal(2n ** 53n);
   });
 
+  it("counts each member of a barrier once, and answers it the same again, until the round is forgotten", () => {
+    const desk = new Desk();
+    const key = (round: number): string => `elastic-training/torch.rendezvous.elastic-training.${round}.0/torchelastic/agent/terminal_state/num_members`;
+    const add = (peer: string, round = 1): unknown => keys.addOnce(desk, peer, key(round), 1);
+    expect([add("worker-0"), add("worker-0"), add("worker-1"), add("worker-0"), add("worker-1")]).to.deep.equal([1, 1, 2, 1, 2]);
+    expect(keys.getKeys(desk, [key(1)])).to.deep.equal([2]);
+    for (let round = 2; round <= 5; round++) expect(add("worker-0", round)).to.equal(1);
+    expect([...desk.record.counted.keys()]).to.deep.equal([2, 3, 4, 5].map(key));
+    expect([keys.addOnce(desk, "worker-0", "n", 1), keys.addOnce(desk, "worker-0", "n", 1)]).to.deep.equal([1, 2]);
+  });
+
   it("counts every add once, whatever the order", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.constantFrom("a", "b"), fc.integer())), (adds) => {
@@ -141,6 +152,28 @@ describe("the network check of DLRover's agents", () => {
     expect(check.countCheckWaiting(desk, 1)).to.equal(0);
   });
 
+  it("leaves a member in its group that says its join again, for the answer was lost", () => {
+    const desk = new Desk();
+    join(desk, 0, 1);
+    expect(world(desk, 0)?.world).to.deep.equal([[0, 2], [1, 2]]);
+    join(desk, 1);
+    expect(check.countCheckWaiting(desk, 1)).to.equal(0);
+    expect(world(desk, 1)).to.deep.equal({ round: 1, group: 0, world: [[0, 2], [1, 2]] });
+    report(desk, [], [0, 1]);
+    expect(check.networkFaults(desk)).to.deep.equal({ nodes: [], reason: "" });
+  });
+
+  it("takes a member for failed that joins again without a word of its check, so that nobody waits for it", () => {
+    const desk = new Desk();
+    join(desk, 0, 1, 2, 3);
+    for (const rank of [0, 1, 2, 3]) world(desk, rank);
+    report(desk, [], [0, 2, 3]);
+    join(desk, 1);
+    expect(check.networkFaults(desk)).to.deep.equal({ nodes: [1], reason: "Node Failure" });
+    join(desk, 0, 2, 3);
+    expect(world(desk, 1)?.round).to.equal(2);
+  });
+
   it("has each member in one group, of two or three, whatever the ranks and times; and who passed once is good", () => {
     const ranksOf = fc.uniqueArray(fc.nat(60), { minLength: 2, maxLength: 25 });
     fc.assert(
@@ -221,16 +254,22 @@ describe("versions, configurations and actions of DLRover's nodes", () => {
     queueAction(desk, node, "restart", "new");
     queueAction(desk, node, "restart", "new");
     queueAction(desk, node, "event", "hello");
-    const taken = [takeAction(desk, "worker-0"), takeAction(desk, "worker-0"), takeAction(desk, "worker-0")];
+    const taken = [15, 30, 45].map((atSeconds) => takeAction(desk, "worker-0", atSeconds));
     expect(taken.map((each) => each?.because ?? null)).to.deep.equal(["new", "hello", null]);
     expect(JSON.parse(taken[0]?.wire.content ?? "")).to.include({ action_type: "restart_worker", instance: -2, node_id: 0 });
     expect(taken[1]?.wire.cls).to.equal("EventAction");
-    expect(takeAction(desk, "worker-1")).to.equal(null);
+    expect(takeAction(desk, "worker-1", 15)).to.equal(null);
+  });
+
+  it("a heartbeat that comes again, for its answer was lost, is told the same action, and the next one the next", () => {
+    const desk = new Desk();
+    for (const because of ["one", "two"]) queueAction(desk, { type: "worker", id: 0 }, "restart", because);
+    expect([15, 15, 30, 30, 45].map((atSeconds) => takeAction(desk, "worker-0", atSeconds)?.because ?? null)).to.deep.equal(["one", "one", "two", "two", null]);
   });
 
   it("all of it is made again by its events", () => {
     const desk = new Desk();
-    keys.addToKey(desk, "n", 2);
+    keys.addOnce(desk, "worker-0", "e/torch.rendezvous.e.1.0/num_members", 1);
     check.joinCheck(desk, { peer: "worker-0", rank: 0, nproc: 1 });
     check.worldOfCheck(desk, 0, limits({}));
     queueAction(desk, { type: "worker", id: 0 }, "relaunch", "x");

@@ -4,9 +4,11 @@
  * - A1  An action that is older than its time is dropped when it is met, and never keeps another from being told.
  * - A2  The same action is not queued twice.
  * - A3  On the wire every action is for instance -2 ("any"): stock agents run no other. Whose it is, the queue knows.
+ * - A4  A heartbeat that comes again, for its answer was lost with the master, is answered with the same action.
  */
 
 import type { DlroverLedger } from "./dlrover-ledger.js";
+import type { QueuedAction } from "./dlrover-record.js";
 import type { NodeAction, Sender, WireAction } from "./dlrover-request.js";
 
 /** As DLRover's own actions live. */
@@ -22,11 +24,15 @@ export function queueAction(ledger: DlroverLedger, node: Sender, action: NodeAct
   ledger.emit({ type: "action-queued", peer, action, wire, because, expiresAtMs: ledger.nowMs + expiresAfterMs });
 }
 
-/** The next action of this node, with the time that it is told at (A1). */
-export function takeAction(ledger: DlroverLedger, peer: string): Readonly<{ action: NodeAction; wire: WireAction; because: string }> | null {
-  for (let next = ledger.record.actions.get(peer)?.[0]; next; next = ledger.record.actions.get(peer)?.[0]) {
-    ledger.emit({ type: "action-taken", peer, action: next.action });
-    if (next.expiresAtMs > ledger.nowMs) return next;
+/** The next action of this node, for its heartbeat of this second of its own clock. */
+export function takeAction(ledger: DlroverLedger, peer: string, atSeconds: number): QueuedAction | null {
+  const { actions, told } = ledger.record;
+  const last = told.get(peer);
+  if (last?.atSeconds === atSeconds) return last; // A4
+  for (let next = actions.get(peer)?.[0]; next; next = actions.get(peer)?.[0]) {
+    const isExpired = next.expiresAtMs <= ledger.nowMs; // A1
+    ledger.emit({ type: isExpired ? "action-expired" : "action-taken", peer, action: next.action, atSeconds });
+    if (!isExpired) return next;
   }
   return null;
 }

@@ -6,11 +6,15 @@ type Fact<Type extends string, Fields extends object> = Readonly<{ type: Type } 
 
 export type DlroverEvent =
   | Fact<"keys-set", { pairs: readonly (readonly [key: string, value: KvValue])[] }>
+  /** A barrier of torchelastic's has counted this peer, as the `value`-th. */
+  | Fact<"member-counted", { key: string; peer: string; value: KvValue }>
   /** Keys of a round, once newer rounds have keys of their own. */
   | Fact<"keys-dropped", { prefix: string }>
   | Fact<"network-check-joined", { peer: string; rank: number; nproc: number; atMs: number }>
   | Fact<"network-check-left", { peer: string; rank: number; because: string }>
   | Fact<"network-check-grouped", { round: number; ranks: readonly number[]; groups: readonly (readonly number[])[]; because: string }>
+  /** The rank was told its group. */
+  | Fact<"network-check-taken", { rank: number }>
   | Fact<"network-check-reported", { rank: number; isOk: boolean; seconds: number }>
   | Fact<"network-check-judged", { round: number; faults: readonly number[]; stragglers: readonly number[]; because: string }>
   | Fact<"sync-begun", { sync: string; awaited: readonly string[]; atMs: number }>
@@ -23,6 +27,6 @@ export type DlroverEvent =
   | Fact<"peer-address-set", { peer: string; address: string }>
   | Fact<"config-set", { peer: string; config: ParallelConfig }>
   | Fact<"action-queued", { peer: string; action: NodeAction; wire: WireAction; because: string; expiresAtMs: number }>
-  | Fact<"action-taken", { peer: string; action: NodeAction }>
+  | Fact<"action-taken" | "action-expired", { peer: string; action: NodeAction; atSeconds: number }>
   | Fact<"peer-left", { peer: string; because: string }>
   | Fact<"agent-noted", { peer: string; name: string; fields: string }>;

@@ -27,6 +27,8 @@ export type NetworkCheck = {
   /** Whether a rank passed, in any round of the check; and its best time in seconds. */
   passed: Map<number, boolean>;
   seconds: Map<number, number>;
+  /** Who was told its group, and who said how it went. */
+  taken: Set<number>;
   reported: Set<number>;
   faults: readonly number[];
   stragglers: readonly number[];
@@ -38,6 +40,8 @@ export type QueuedAction = Readonly<{ action: NodeAction; wire: WireAction; beca
 export type DlroverRecord = {
   keys: Map<string, KvValue>;
   keyBytes: number;
+  /** What each peer was answered by the barriers that have counted it, by key. */
+  counted: Map<string, Map<string, KvValue>>;
   /** Prefixes of the keys of rounds, the newest last, by rendezvous. */
   rounds: Map<string, string[]>;
   check: NetworkCheck;
@@ -49,6 +53,8 @@ export type DlroverRecord = {
   addresses: Map<string, string>;
   configs: Map<string, ParallelConfig>;
   actions: Map<string, QueuedAction[]>;
+  /** The action that each peer was told last, with the heartbeat that it was told on. */
+  told: Map<string, QueuedAction & Readonly<{ atSeconds: number }>>;
   /** What each peer noted last. */
   notes: Map<string, string>;
 };
@@ -57,6 +63,7 @@ export function openDlroverRecord(): DlroverRecord {
   return {
     keys: new Map(),
     keyBytes: 0,
+    counted: new Map(),
     rounds: new Map(),
     check: {
       waiting: new Map(),
@@ -66,6 +73,7 @@ export function openDlroverRecord(): DlroverRecord {
       groups: [],
       passed: new Map(),
       seconds: new Map(),
+      taken: new Set(),
       reported: new Set(),
       faults: [],
       stragglers: [],
@@ -79,6 +87,7 @@ export function openDlroverRecord(): DlroverRecord {
     addresses: new Map(),
     configs: new Map(),
     actions: new Map(),
+    told: new Map(),
     notes: new Map(),
   };
 }
@@ -112,6 +121,7 @@ function dropKeys(record: DlroverRecord, prefix: string): void {
     record.keyBytes -= sizeOf(key, value);
     record.keys.delete(key);
   }
+  for (const key of record.counted.keys()) if (key.startsWith(prefix)) record.counted.delete(key);
   for (const [rendezvous, prefixes] of record.rounds) record.rounds.set(rendezvous, prefixes.filter((known) => known !== prefix));
 }
 
@@ -146,7 +156,11 @@ function applyToCheck(check: NetworkCheck, event: Extract<DlroverEvent, { type: 
         return member ? [[rank, member] as const] : [];
       }));
       for (const rank of event.ranks) check.waiting.delete(rank);
+      check.taken.clear();
       check.reported.clear();
+      return;
+    case "network-check-taken":
+      check.taken.add(event.rank);
       return;
     case "network-check-reported":
       check.reported.add(event.rank);
@@ -162,6 +176,9 @@ export function applyDlroverEvent(record: DlroverRecord, event: DlroverEvent): v
   switch (event.type) {
     case "keys-set":
       return setKeys(record, event);
+    case "member-counted":
+      record.counted.set(event.key, new Map(record.counted.get(event.key)).set(event.peer, event.value));
+      return;
     case "keys-dropped":
       return dropKeys(record, event.prefix);
     case "sync-begun":
@@ -197,15 +214,17 @@ export function applyDlroverEvent(record: DlroverRecord, event: DlroverEvent): v
       record.actions.set(peer, [...(record.actions.get(peer) ?? []), { action, wire, because, expiresAtMs }].slice(-actionsMax));
       return;
     }
-    case "action-taken": {
-      const rest = (record.actions.get(event.peer) ?? []).slice(1);
+    case "action-taken":
+    case "action-expired": {
+      const [first, ...rest] = record.actions.get(event.peer) ?? [];
+      if (event.type === "action-taken" && first) record.told.set(event.peer, { ...first, atSeconds: event.atSeconds });
       if (rest.length > 0) record.actions.set(event.peer, rest);
       else record.actions.delete(event.peer);
       return;
     }
     case "peer-left":
       for (const { awaited } of record.syncs.values()) awaited.delete(event.peer);
-      for (const byPeer of [record.checkpoints.steps, record.ports.proposed, record.configs, record.actions, record.notes]) byPeer.delete(event.peer);
+      for (const byPeer of [record.checkpoints.steps, record.ports.proposed, record.configs, record.actions, record.told, record.notes]) byPeer.delete(event.peer);
       return;
     case "agent-noted":
       record.notes.set(event.peer, `${event.name} ${event.fields}`);

@@ -22,6 +22,22 @@ function forgetRounds(ledger: DlroverLedger, rendezvous: string | undefined): vo
   for (const prefix of prefixes.slice(0, Math.max(0, prefixes.length - roundsKept))) ledger.emit({ type: "keys-dropped", prefix });
 }
 
+/** Where torchelastic's barriers count their members (its store_util.barrier): each adds 1, once, and who makes the number full opens the barrier. */
+const memberCount = "/num_members";
+
+/**
+ * An add of `peer`'s. A count of members that took it twice, for its first answer was lost with the master, would never be full: the barrier would
+ * stay shut. It counts each peer once, and answers it the same again.
+ */
+export function addOnce(ledger: DlroverLedger, peer: string, key: string, value: KvValue): KvValue {
+  if (!key.endsWith(memberCount) || roundPrefixOf(key) === null) return addToKey(ledger, key, value);
+  const known = ledger.record.counted.get(key)?.get(peer);
+  if (known !== undefined) return known;
+  const sum = addToKey(ledger, key, value);
+  ledger.emit({ type: "member-counted", key, peer, value: sum });
+  return sum;
+}
+
 /** The sum as Python's `+` has it, of ints, texts or bytes; of what cannot be added the value that was given, and nothing is stored. */
 export function addToKey(ledger: DlroverLedger, key: string, value: KvValue): KvValue {
   const former = ledger.record.keys.get(key);

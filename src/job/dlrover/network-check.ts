@@ -6,6 +6,8 @@
  * - N2  Odd rounds begin anew: pairs by rank. Even rounds pair the fastest with the slowest of the round before.
  * - N3  A node that passed in either round is good. One that is gone has failed, so that nobody waits for it.
  * - N4  A clean first round is the whole check: the second is skipped, and the next check begins with an odd round again.
+ * - N5  A member that joins before it has had its group says its join again, for the answer was lost with the master: it stays in its group.
+ *       One that joins after that, and without a word of how the check went, has given it up: it has failed, as one that is gone (N3).
  */
 
 import type { DlroverLedger } from "./dlrover-ledger.js";
@@ -26,9 +28,15 @@ export type CheckResult = Readonly<{ nodes: readonly number[]; reason: string }>
 /** As DLRover's agents ask for it: a time longer than this factor of the median. */
 const stragglerFactor = 2;
 
+/** The round before the one that it joins. */
 export function joinCheck(ledger: DlroverLedger, member: CheckMember): number {
+  const { members, reported, taken, round } = ledger.record.check;
+  if (members.get(member.rank)?.peer === member.peer && !reported.has(member.rank)) {
+    if (!taken.has(member.rank)) return round - 1; // N5
+    leaveCheck(ledger, member.peer, "it joins again without a word of its check");
+  }
   ledger.emit({ type: "network-check-joined", ...member, atMs: ledger.nowMs });
-  return ledger.record.check.round;
+  return round;
 }
 
 /** N3. */
@@ -47,6 +55,7 @@ export function worldOfCheck(ledger: DlroverLedger, rank: number, limits: CheckL
   const { check } = ledger.record;
   if (check.waiting.has(rank)) beginCheck(ledger, limits);
   if (check.waiting.has(rank) || !check.members.has(rank)) return null;
+  if (!check.taken.has(rank)) ledger.emit({ type: "network-check-taken", rank });
   const at = check.groups.findIndex((group) => group.includes(rank));
   const ranks = check.groups[at] ?? [...check.members.keys()];
   return { round: check.round, group: Math.max(0, at), world: ranks.map((each) => [each, check.members.get(each)?.nproc ?? 0] as const) };

@@ -51,7 +51,7 @@ export function answerPeer(ledger: Ledger, sender: Sender, request: DlroverReque
       return request.rendezvous === "network-check" ? getCheckWorld(ledger, request) : getWorld(ledger, sender, request);
     case "get-keys": {
       const missing = request.waitMs > 0 ? missingKey(sharedOf(ledger), request.keys) : null;
-      return missing === null ? { answer: shared.answerKeys(ledger, request) } : { subject: keySubject(missing), waitMs: request.waitMs };
+      return missing === null ? { answer: shared.answerKeys(ledger, sender, request) } : { subject: keySubject(missing), waitMs: request.waitMs };
     }
     default:
       return { answer: answerAtOnce(ledger, sender, request) };
@@ -76,7 +76,7 @@ function getCheckWorld(ledger: Ledger, request: Of<"get-world">): Outcome {
 
 /** What a held request is answered when its time is up. */
 export function answerLate(ledger: Ledger, sender: Sender, request: DlroverRequest): AnyDlroverAnswer {
-  if (request.type === "get-keys") return shared.answerKeys(ledger, request);
+  if (request.type === "get-keys") return shared.answerKeys(ledger, sender, request);
   if (request.type === "get-world" && request.rendezvous === "network-check") {
     return packWorld(shared.worldOfCheck(ledger, request.rank) ?? noCheck(ledger));
   }
@@ -100,7 +100,7 @@ function answerAtOnce(ledger: Ledger, sender: Sender, request: AtOnce): AnyDlrov
     case "list-running":
       return { nodes: requests.listRunning(ledger) };
     case "heartbeat":
-      return { action: nextAction(ledger, sender) };
+      return { action: nextAction(ledger, sender, request.atSeconds) };
     case "node-event":
       return { isOk: noteNodeEvent(ledger, sender, request) };
     case "node-failure":
@@ -127,7 +127,7 @@ function answerShared(ledger: Ledger, sender: Sender, request: Exclude<AtOnce, {
   switch (request.type) {
     case "add-key":
     case "set-keys":
-      return shared.answerKeys(ledger, request);
+      return shared.answerKeys(ledger, sender, request);
     case "join-sync":
     case "finish-sync":
     case "barrier":
@@ -171,8 +171,8 @@ function note(ledger: Ledger, sender: Sender, name: string, told: string): boole
   return true;
 }
 
-function nextAction(ledger: Ledger, sender: Sender): Readonly<{ cls: string; content: string }> | null {
-  const taken = takeAction(sharedOf(ledger), agents.peerId(sender));
+function nextAction(ledger: Ledger, sender: Sender, atSeconds: number): Readonly<{ cls: string; content: string }> | null {
+  const taken = takeAction(sharedOf(ledger), agents.peerId(sender), atSeconds);
   const node = agents.peerOf(ledger, sender);
   if (taken?.action === "relaunch" && node && isActive(ledger)) agents.callForReplacement(ledger, node, taken.because);
   return taken?.wire ?? null;

@@ -28,11 +28,11 @@ export function checkLimits({ job }: Ledger): check.CheckLimits {
   return { min, max, unit, lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0, awaited: [...job.nodes.values()].filter(isAwaited).length + strangers };
 }
 
-export function answerKeys(ledger: Ledger, request: Of<"add-key" | "get-keys" | "set-keys">): AnyDlroverAnswer {
+export function answerKeys(ledger: Ledger, sender: Sender, request: Of<"add-key" | "get-keys" | "set-keys">): AnyDlroverAnswer {
   const shared = sharedOf(ledger);
   switch (request.type) {
     case "add-key":
-      return { value: keys.addToKey(shared, request.key, request.value) };
+      return { value: keys.addOnce(shared, peerId(sender), request.key, request.value) };
     case "get-keys":
       return { values: keys.getKeys(shared, request.keys) };
     case "set-keys":
