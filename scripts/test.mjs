@@ -1,47 +1,67 @@
-/** `npm test`: sets up what is missing and runs every check. `--only <storey>` runs one: check, tidy, unit, scenario, simulation, e2e. */
+/** `npm test`: sets up what is missing and runs every check. `--only <storey>` runs one: check, tidy, unit, scenario, simulation, e2e, dlrover. */
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { packages, pythonWith, pythonWithDlrover, root, say } from "./set-up.mjs";
+import { packages, root, say } from "./set-up.mjs";
 
-packages();
-const python = pythonWith(["torch", "numpy", "sklearn"], ["torch", "numpy", "scikit-learn", "py-spy"]);
+const beganMs = performance.now();
 const only = process.argv.includes("--only") ? process.argv[process.argv.indexOf("--only") + 1] : null;
-const env = { ...process.env, DROVER_TEST_PYTHON: python, DROVER_DLROVER_PYTHON: pythonWithDlrover(python) };
+const wants = (storey) => only === null || only === storey;
 const total = { passed: 0, failed: 0, skipped: 0 };
 /** What failed, said again at the end, where it is found. */
 const failures = [];
+/** Variables of the tests' processes. */
+const env = { ...process.env };
 
-function check(name, script, args) {
-  say(name);
-  const { status } = spawnSync(process.execPath, [join(root, "node_modules", script), ...args], { cwd: root, stdio: "inherit" });
-  total[status === 0 ? "passed" : "failed"]++;
-  if (status !== 0) failures.push(name);
+/** Minutes and seconds since the beginning. */
+function clock() {
+  const seconds = Math.round((performance.now() - beganMs) / 1_000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-function mocha(name, files, isShownAtTheEnd = false) {
-  if (files.length === 0) return Promise.resolve();
-  if (!isShownAtTheEnd) say(`${name}: ${files.length} files`);
-  const args = [join(root, "node_modules", "mocha", "bin", "mocha.js"), "--reporter", "spec", ...files];
+/** Runs a program of Node's to its end. `keep` gets what it prints, piece by piece. */
+function run(args, keep) {
   const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "pipe", "inherit"] });
+  child.stdout.on("data", keep);
+  return new Promise((resolve) => child.on("close", resolve));
+}
+
+async function check(name, script, args) {
   let output = "";
-  child.stdout.on("data", (data) => {
+  const code = await run([join(root, "node_modules", script), ...args], (data) => (output += data));
+  say(`${clock()} ${name}`);
+  process.stdout.write(output);
+  total[code === 0 ? "passed" : "failed"]++;
+  if (code !== 0) failures.push(`${name}\n${output}`);
+}
+
+/** Beside the checks and tests that need no Python: to fetch and unpack torch and DLRover takes minutes. */
+async function pythons() {
+  let output = "";
+  const code = await run([join(root, "scripts", "test-pythons.mjs")], (data) => (output += data));
+  const lines = output.trimEnd().split("\n");
+  const found = code === 0 ? lines.pop() : null;
+  if (lines.length > 0) say(`${clock()} Python\n${lines.join("\n")}`);
+  if (found === null) throw new Error("the tests' Python could not be made ready; see above");
+  Object.assign(env, JSON.parse(found));
+}
+
+async function mocha(name, files, isShownAtTheEnd = false) {
+  if (files.length === 0) return;
+  if (!isShownAtTheEnd) say(`${clock()} ${name}: ${files.length} files`);
+  let output = "";
+  const code = await run([join(root, "node_modules", "mocha", "bin", "mocha.js"), "--reporter", "spec", ...files], (data) => {
     if (!isShownAtTheEnd) process.stdout.write(data);
     output += data;
   });
-  return new Promise((resolve) => {
-    child.on("close", (code) => {
-      if (isShownAtTheEnd) process.stdout.write(`\u2022 ${name}\n${output}`);
-      const count = (word) => Number(new RegExp(`^\\s+(\\d+) ${word}`, "m").exec(output)?.[1] ?? 0);
-      total.passed += count("passing");
-      total.skipped += count("pending");
-      const failed = count("failing");
-      total.failed += code !== 0 && failed === 0 ? 1 : failed;
-      if (code !== 0) failures.push(`${name}\n${output.slice(Math.max(0, output.search(/^\s+\d+ failing/m)))}`);
-      resolve();
-    });
-  });
+  if (isShownAtTheEnd) process.stdout.write(`\u2022 ${clock()} ${name}\n${output}`);
+  const count = (word) => Number(new RegExp(`^\\s+(\\d+) ${word}`, "m").exec(output)?.[1] ?? 0);
+  total.passed += count("passing");
+  total.skipped += count("pending");
+  const failed = count("failing");
+  total.failed += code !== 0 && failed === 0 ? 1 : failed;
+  if (code !== 0) failures.push(`${name}\n${output.slice(Math.max(0, output.search(/^\s+\d+ failing/m)))}`);
 }
 
 const storeyOf = (folder) =>
@@ -50,20 +70,22 @@ const storeyOf = (folder) =>
     .sort()
     .map((name) => join("dist", "test", folder, name));
 
-const wants = (storey) => only === null || only === storey;
+const python = wants("e2e") || wants("dlrover") ? pythons() : Promise.resolve();
+python.catch(() => undefined); // Whoever waits for it says so.
+packages();
 if (wants("check")) {
-  check("types", join("typescript", "bin", "tsc"), ["--noEmit"]);
-  check("lint", join("eslint", "bin", "eslint.js"), ["."]);
+  await Promise.all([check("types", join("typescript", "bin", "tsc"), ["--noEmit"]), check("lint", join("eslint", "bin", "eslint.js"), ["."])]);
 }
 if (wants("tidy")) await mocha("tidy", readdirSync(join(root, "dist", "test")).filter((name) => name.endsWith(".test.js")).map((name) => join("dist", "test", name)));
 for (const storey of ["unit", "scenario", "simulation"]) if (wants(storey)) await mocha(storey, storeyOf(storey));
+await python;
 // One process a file: what one leaves behind cannot help or hinder the next.
 const nameOf = (file) => `e2e ${file.replace(/.*\/|\.test\.js$/g, "")}`;
 const isDlrover = (file) => file.includes("dlrover-");
 if (wants("e2e")) for (const file of storeyOf("e2e")) if (!isDlrover(file)) await mocha(nameOf(file), [file]);
 // DLRover's agents wait most of their time, for polls of 2 and 5 s: these files run side by side, and are shown one after the other.
 // Not all at once: each has up to eight agents and ranks, and their imports of torch are what a small machine is busy with.
-if (wants("e2e")) {
+if (wants("dlrover")) {
   const files = storeyOf("e2e").filter(isDlrover).values();
   const inTurn = async () => {
     for (const file of files) await mocha(nameOf(file), [file], true);

@@ -10,7 +10,7 @@ const waits = "import os, sys, time\nprint('began', os.environ['RANK'], os.envir
 
 for (const isWarm of [true, false]) {
   describe(`the agent, with ${isWarm ? "warm" : "cold"} ranks`, function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     let home: AgentHome;
 
     beforeEach(() => {

@@ -18,7 +18,7 @@ const chosenByEach = ["MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_ERROR_FILE", "
 const added = /^(DROVER_|DLROVER_|JOB_NAME$|NODE_(ID|RANK|NUM|TYPE)$)/;
 
 describe("a rank beside torchrun's", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   before(() => {

@@ -6,7 +6,7 @@ import { DroverHome } from "./drover-process.js";
 type Line = { type: string; text?: string; name?: string; rank?: number; stage?: string; dir?: string };
 
 describe("the command", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   before(() => {

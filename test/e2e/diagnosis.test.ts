@@ -9,7 +9,7 @@ import { DroverHome, droverPath, type Finished, isAlive, python } from "./drover
 type Finding = { kind: string; summary: string; rank: number | null; evidence: string; action: string };
 
 describe("the diagnosis of a job", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   beforeEach(() => {

@@ -18,7 +18,7 @@ type ShardEvent =
   | { type: "dataset-restored"; progress: { epoch: number; next: number; returned: Shard[]; leases: Shard[] } };
 
 describe("the digits", function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   beforeEach(() => {

@@ -8,6 +8,8 @@ import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DroverHome, type Finished, killIfAlive, waitFor } from "./drover-process.js";
+import { jobDirOf, jobFiles } from "../../src/launch/job-folder.js";
+import { JournalReader } from "../../src/store/journal-reader.js";
 import { dlroverPython } from "./dlrover-python.js";
 
 export type Wire = "grpc" | "http";
@@ -131,9 +133,13 @@ export class DlroverJob {
   }
 
   /** Events of the job of this type. */
-  async events(type: string): Promise<readonly Record<string, unknown>[]> {
-    const { stdout } = await this.home.call(["events", "j", "--type", type, "--json"]);
-    return stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => (JSON.parse(line) as { event: Record<string, unknown> }).event);
+  events(type: string): readonly Record<string, unknown>[] {
+    const reader = new JournalReader(jobFiles(jobDirOf(this.home.path, "j")).state);
+    try {
+      return reader.read({ order: "oldest-first", types: [type], limit: 10_000 }).map(({ event }) => event as Record<string, unknown>);
+    } finally {
+      reader.close();
+    }
   }
 
   /** What a rank wrote down. */
@@ -147,7 +153,6 @@ export class DlroverJob {
     await waitFor(
       () => `step ${step} of rank ${rank} in a world of ${world}; agents said: ${this.agents.map(({ output }) => output.slice(-1_500)).join("\n---\n")}`,
       () => this.steps(rank).find((line) => line.step >= step && line.world === world),
-      60_000,
     );
   }
 

@@ -22,13 +22,13 @@ function call(job: DlroverJob, script: string): Promise<string> {
 }
 
 describe("clients of DLRover's", function () {
-  this.timeout(200_000);
+  this.timeout(600_000);
 
   it("get a full answer to every call of MasterClient, while the master is killed", async () => {
     await overBoth(async (job) => {
       await job.begin(["--node-num", "1"]);
       const calling = call(job, "every_call.py");
-      await waitFor("the first calls", () => (readdirSync(job.out).includes("begun") ? true : undefined), 60_000);
+      await waitFor("the first calls", () => (readdirSync(job.out).includes("begun") ? true : undefined));
       await job.killMaster(kills);
       const answers = JSON.parse((await calling).trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
       expect(Object.entries(answers).filter(([name, answer]) => String(answer).includes("Error") && !["join_sync", "barrier"].includes(name))).to.deep.equal([]);
@@ -59,7 +59,7 @@ describe("clients of DLRover's", function () {
       const agents = [0, 1].map((id) => job.start({ id, args, script: join(fixtures, "shards.py") }));
       const lines = (): string[] => readdirSync(job.out).filter((name) => name.startsWith("shards-")).flatMap((name) => readFileSync(join(job.out, name), "utf8").split("\n"));
       for (const count of [50, 300]) {
-        await waitFor("shards to be done", () => (lines().filter((line) => line.startsWith("done")).length > count ? true : undefined), 60_000);
+        await waitFor("shards to be done", () => (lines().filter((line) => line.startsWith("done")).length > count ? true : undefined));
         const [pid] = ranksOf(job.home.path, "shards.py");
         if (pid !== undefined) killIfAlive(pid);
         await job.killMaster(kills / 2);
@@ -70,7 +70,7 @@ describe("clients of DLRover's", function () {
       expect(new Set(done).size, "reported done twice").to.equal(done.length);
       const begun = new Set(lines().filter((line) => line.startsWith("begun")));
       expect(begun.size, "ranges that were worked on").to.equal(1_000);
-      const finished = (await job.events("shard-finished")).map(({ taskId }) => taskId);
+      const finished = job.events("shard-finished").map(({ taskId }) => taskId);
       expect([finished.length, new Set(finished).size]).to.deep.equal([1_000, 1_000]);
     });
   });
@@ -79,7 +79,7 @@ describe("clients of DLRover's", function () {
     await overBoth(async (job) => {
       await job.begin(["--node-num", "1"]);
       const calling = call(job, "checkpoint.py");
-      await waitFor("a shard", () => (readdirSync(job.out).includes("begun") ? true : undefined), 30_000);
+      await waitFor("a shard", () => (readdirSync(job.out).includes("begun") ? true : undefined));
       await job.killMaster(kills);
       const { before, restored, after, indices, sampled } = JSON.parse((await calling).trim().split("\n").at(-1) ?? "") as Record<string, unknown> & { before: number[]; after: number[]; indices: number[] };
       expect(restored).to.equal(true);

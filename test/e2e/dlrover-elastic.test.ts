@@ -28,7 +28,7 @@ const end = async (job: DlroverJob, agents: readonly DlroverAgent[]): Promise<vo
 };
 
 describe("stock agents of DLRover's that come and go", function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it("grow from one node to two and shrink again", async () => {
     await overBoth(async (job) => {
@@ -42,9 +42,9 @@ describe("stock agents of DLRover's that come and go", function () {
       await job.killMaster(kills);
       second.kill();
       const grown = new Set(job.steps(0).map(({ life }) => life));
-      await waitFor("steps without the other", () => job.steps(0).find(({ life, world }) => world === 1 && !grown.has(life)), 90_000);
+      await waitFor("steps without the other", () => job.steps(0).find(({ life, world }) => world === 1 && !grown.has(life)));
       const used = (status: StatusJson): number => status.nodes.find(({ id }) => id === "worker-0")?.memoryBytes ?? 0;
-      const status = await job.home.until("j", "what the agent says of its host, each 30 s", (seen) => used(seen) > 0, 60_000);
+      const status = await job.home.until("j", "what the agent says of its host, each 30 s", (seen) => used(seen) > 0);
       expect(used(status)).to.be.within(2 ** 25, totalmem());
       await end(job, [first]);
     });
@@ -61,13 +61,13 @@ describe("stock agents of DLRover's that come and go", function () {
       await act(job, "worker-0", "event");
       await act(job, "worker-0", "restart");
       await job.killMaster(kills);
-      await waitFor("the event of the agent", async () => (await job.events("agent-noted")).find(({ name, fields }) => name === "Event" && String(fields).includes("e2e event")), 60_000);
-      await waitFor("restarted ranks", () => (new Set(job.steps(0).map(({ life }) => life)).size > 1 ? true : undefined), 60_000);
+      await waitFor("the event of the agent", () => job.events("agent-noted").find(({ name, fields }) => name === "Event" && String(fields).includes("e2e event")));
+      await waitFor("restarted ranks", () => (new Set(job.steps(0).map(({ life }) => life)).size > 1 ? true : undefined));
       await act(job, "worker-0", "relaunch");
       expect((await first.finished).code).to.equal(1);
       const before = new Set(job.steps(0).map(({ life }) => life));
       const second = job.start({ id: 1, rank: 0, args, env });
-      await waitFor("steps of the node in its place", () => job.steps(0).find(({ life }) => !before.has(life)), 60_000);
+      await waitFor("steps of the node in its place", () => job.steps(0).find(({ life }) => !before.has(life)));
       await end(job, [second]);
     });
   });

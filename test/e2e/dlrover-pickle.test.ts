@@ -37,7 +37,7 @@ print(json.dumps(differ))
 `;
 
 describe("messages that Drover writes", function () {
-  this.timeout(60_000);
+  this.timeout(600_000);
 
   it("are equal objects to the real package's restricted unpickler, all of them", () => {
     const pairs = vectors.flatMap(({ cls, pickle_b64 }) => {

@@ -13,7 +13,7 @@ const kills = 10;
 type Step = Readonly<{ step: number; begun: number; sum: number; world: number; life: string }>;
 
 describe("drover run --agent dlrover", function () {
-  this.timeout(150_000);
+  this.timeout(600_000);
   let home: DroverHome;
 
   beforeEach(() => {
@@ -33,7 +33,7 @@ describe("drover run --agent dlrover", function () {
     return lines.map((line) => JSON.parse(line) as Step);
   };
   const untilStep = (step: number, isSo: (line: Step) => boolean = () => true): Promise<Step> =>
-    waitFor(() => `step ${step}; said: ${execFileSync("sh", ["-c", `tail -n 30 ${home.path}/jobs/j/logs/*`], { encoding: "utf8" })}`, () => steps(0).find((line) => line.step >= step && isSo(line)), 60_000);
+    waitFor(() => `step ${step}; said: ${execFileSync("sh", ["-c", `tail -n 30 ${home.path}/jobs/j/logs/*`], { encoding: "utf8" })}`, () => steps(0).find((line) => line.step >= step && isSo(line)));
   const killMaster = async (times: number): Promise<void> => {
     for (let time = 0; time < times; time++) {
       const { pid, restarts } = home.record("j", "master");

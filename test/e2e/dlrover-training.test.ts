@@ -9,7 +9,7 @@ import { waitFor } from "./drover-process.js";
 const kills = 10;
 
 describe("stock agents of DLRover's", function () {
-  this.timeout(150_000);
+  this.timeout(600_000);
 
   it("one with two ranks trains to the end", async () => {
     await overBoth(async (job) => {
@@ -80,7 +80,7 @@ describe("stock agents of DLRover's", function () {
       const third = job.start({ id: 7, rank: 1, args, env: { ...env } });
       const before = new Set(job.steps(1).map(({ life }) => life));
       await killing;
-      await waitFor("steps of the rank in its place", () => job.steps(1).find(({ life, step }) => step > 3 && !before.has(life)), 90_000);
+      await waitFor("steps of the rank in its place", () => job.steps(1).find(({ life, step }) => step > 3 && !before.has(life)));
       writeFileSync(join(job.out, "stop"), "");
       for (const agent of [first, third]) expect((await agent?.finished)?.code).to.equal(0);
       expect((await job.ended).code).to.equal(0);

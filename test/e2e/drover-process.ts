@@ -10,6 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { finalOf } from "../../bin/jobs.js";
+import { jobDirOf } from "../../src/launch/job-folder.js";
+import { JobClient } from "../../src/wire/client.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 export const droverPath = join(root, "lib/bin/drover.js");
@@ -23,8 +26,8 @@ export type StatusJson = {
   stage: string;
   reason: { code: string; message: string } | null;
   master: { pid: number | null; address: string | null; restarts: number };
-  nodes: { id: string; host: string | null; agentPid: number | null; state: string; restarts: number; memoryBytes: number | null }[];
-  ranks: { rank: number; localRank: number; node: string; pid: number | null; incarnation: number; state: string; step: number | null }[];
+  nodes: readonly { id: string; host: string | null; agentPid: number | null; state: string; restarts: number; memoryBytes: number | null }[];
+  ranks: readonly { rank: number; localRank: number; node: string; pid: number | null; incarnation: number; state: string; step: number | null }[];
   restarts: number;
   relaunches: number;
   step: number | null;
@@ -33,12 +36,16 @@ export type StatusJson = {
 
 export type Finished = { code: number | null; signal: string | null; stdout: string; stderr: string };
 
+/** How long a condition is waited for. Only a test that fails waits for so long, and a machine may be slow. */
+const patienceMs = 120_000;
+
 /** One home with the jobs in it. */
 export class DroverHome {
   readonly path: string;
   readonly out: string;
   readonly #folder: string;
   readonly #children = new Set<ChildProcess>();
+  readonly #clients = new Map<string, JobClient>();
 
   /** `deep`: folders above the home, for paths that are too long for a socket. */
   constructor(deep = "") {
@@ -91,18 +98,24 @@ export class DroverHome {
     return JSON.parse(readFileSync(join(this.path, "jobs", job, `${of}.json`), "utf8")) as { pid: number; restarts: number };
   }
 
-  /** The status once `isSo` holds; the last one seen is in the error. */
-  async until(job: string, what: string, isSo: (status: StatusJson) => boolean, timeoutMs = 30_000): Promise<StatusJson> {
+  /** The status once `isSo` holds; the last one seen is in the error. Asked of the master: a command for each look would be most of what the machine does. */
+  async until(job: string, what: string, isSo: (status: StatusJson) => boolean): Promise<StatusJson> {
     let last: unknown = "no status";
     return waitFor(
       () => `${what}; last seen: ${JSON.stringify(last)}`,
       async () => {
-        const status = await this.status(job).catch((error: unknown) => void (last = String(error)));
+        const status = await this.#look(job).catch((error: unknown) => void (last = String(error)));
         if (status) last = status;
         return status && isSo(status) ? status : undefined;
       },
-      timeoutMs,
     );
+  }
+
+  async #look(job: string): Promise<StatusJson> {
+    const dir = jobDirOf(this.path, job);
+    const client = this.#clients.get(job) ?? new JobClient(dir, { patienceMs: 0 });
+    this.#clients.set(job, client);
+    return finalOf(dir)?.job ?? (await client.status());
   }
 
   /** Steps that rank recorded: incarnation, step (or "start"), epoch seconds, pid, world size. */
@@ -159,6 +172,7 @@ export class DroverHome {
   /** Ends whatever is left, so that a failed test does not disturb the next, and removes the folder. */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");
+    for (const client of this.#clients.values()) client.close();
     this.killLeftovers();
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -168,7 +182,7 @@ export class DroverHome {
 export async function waitFor<Found>(
   what: string | (() => string),
   look: () => Promise<Found | undefined> | Found | undefined,
-  timeoutMs = 30_000,
+  timeoutMs = patienceMs,
 ): Promise<Found> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

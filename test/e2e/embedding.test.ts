@@ -11,7 +11,7 @@ const root = join(dirname(droverPath), "../..");
 const linesMax = 40;
 
 describe("embedding", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let folder: string;
 
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "drover-embedding-"))));

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { DroverHome, ddpTrain, python, waitFor } from "./drover-process.js";
 
 describe("a job that cannot succeed", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   beforeEach(() => {

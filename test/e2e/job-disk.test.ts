@@ -6,7 +6,7 @@ import { SmallDisk } from "../fixtures/small-disk.js";
 import { DroverHome, type StatusJson, ddpTrain, python, waitFor } from "./drover-process.js";
 
 describe("a job whose disk is full", function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let home: DroverHome;
   let disk: SmallDisk | null;
 

@@ -12,7 +12,7 @@ import { DroverHome, ddpTrain, python, waitFor } from "./drover-process.js";
 const steps = 150;
 
 describe("kill of a component's thread", function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let home: DroverHome;
   let job: Job | null = null;
   const master = new MasterSystem();

@@ -30,7 +30,7 @@ function listensAt(pid: number, address: string): boolean {
 }
 
 describe("kill -9", function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   beforeEach(() => {
@@ -38,7 +38,7 @@ describe("kill -9", function () {
   });
   afterEach(() => home.close());
 
-  const steps = 120;
+  const steps = 90;
   const train = (...more: string[]): string[] => [
     ...["run", "--name", "j", "--nproc-per-node", "2", "--max-restarts", "20", "--keep-warm", "0", "--python", python, ...more],
     ...[ddpTrain, "--out", home.out, "--steps", String(steps), "--step-seconds", "0.05"],
@@ -48,7 +48,7 @@ describe("kill -9", function () {
     return typeof last?.step === "number" ? last.step : -1;
   };
   const trains = async (step: number): Promise<StatusJson> => {
-    await waitFor(`step ${step} of both ranks`, () => (lastStep(0) >= step && lastStep(1) >= step ? true : undefined), 60_000);
+    await waitFor(`step ${step} of both ranks`, () => (lastStep(0) >= step && lastStep(1) >= step ? true : undefined));
     return home.until("j", "two ranks running", (s) => s.stage === "running" && s.ranks.filter((r) => r.state === "running").length === 2);
   };
   const pidsOf = (status: StatusJson): number[] => status.ranks.flatMap((rank) => (rank.pid === null ? [] : [rank.pid]));
@@ -65,7 +65,7 @@ describe("kill -9", function () {
     expect(status.stage).to.equal("succeeded");
     expect(lastStep(0)).to.equal(steps - 1);
     expect(lastStep(1)).to.equal(steps - 1);
-    await waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 10_000);
+    await waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 15_000);
     return status;
   };
 
@@ -148,8 +148,8 @@ describe("kill -9", function () {
     await trains(5);
     child.kill("SIGKILL");
     await finished;
-    await home.until("j", "the job to succeed", (s) => s.stage === "succeeded", 60_000);
-    await waitFor("nothing to be left", () => (home.leftovers().length === 0 ? true : undefined), 10_000);
+    await home.until("j", "the job to succeed", (s) => s.stage === "succeeded");
+    await waitFor("nothing to be left", () => (home.leftovers().length === 0 ? true : undefined), 15_000);
   });
 
   it("of master, agent and a rank at the same moment loses nothing", async () => {
@@ -175,7 +175,7 @@ describe("kill -9", function () {
     const watchdogs = (): number[] => home.leftovers().flatMap((l) => (l.includes("bin/watchdog.js") ? [Number(l.split(" ", 1)[0])] : []));
     const [first] = watchdogs();
     kill(first);
-    await waitFor("another watchdog", () => watchdogs().find((pid) => pid !== first && isAlive(pid)), 10_000);
+    await waitFor("another watchdog", () => watchdogs().find((pid) => pid !== first && isAlive(pid)));
     kill(before.master.pid);
     expect((await succeeds(finished)).restarts).to.equal(0);
   });

@@ -20,7 +20,7 @@ function processesWith(text: string): number[] {
 const gone = (pid: number): Promise<true> => waitFor(`process ${pid} to be gone`, () => (isAlive(pid) ? undefined : true), 10_000);
 
 describe("a nursery", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let folder: NurseryFolder;
 
   beforeEach(() => {
@@ -253,7 +253,7 @@ describe("a nursery", function () {
 });
 
 describe("a zygote", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let folder: NurseryFolder;
 
   beforeEach(() => {

@@ -10,7 +10,7 @@ const describeProcess = fileURLToPath(new URL("../../../test/fixtures/describe_p
 type Description = { like: Record<string, unknown>; unlike: Record<string, unknown>; modules: string[] };
 
 describe("a warm rank", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let folder: NurseryFolder;
   let agent: Talk;
 

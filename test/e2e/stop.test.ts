@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { DroverHome, ddpTrain, python, waitFor } from "./drover-process.js";
 
 describe("the end of a job", function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   beforeEach(() => {

@@ -17,7 +17,7 @@ describe("the journal under kill -9", () => {
   afterEach(removeStateFolders);
 
   it(`has every acknowledged event, in order and without gaps, after each of ${kills} kills`, async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     const path = freshStatePath();
     const acknowledged = new Map<string, number>();
     for (let kill = 1; kill <= kills; kill++) {

@@ -11,7 +11,7 @@ type Kept = { warm: Warm[]; spares: Spare[] };
 type Status = { master: { pid: number }; nodes: { agentPid: number }[] };
 
 describe("--keep-warm", function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let home: DroverHome;
 
   beforeEach(() => {
