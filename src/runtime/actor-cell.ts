@@ -91,7 +91,7 @@ export class ActorCell implements ActorContext<Typed, Typed>, HostedCell {
 
   async #recover(journal: Journal, options: unknown): Promise<void> {
     const { snapshot: spec } = this.definition;
-    const outbox = new Outbox(this.self.id, journal, (thrown) => this.fail(thrown));
+    const outbox = new Outbox(this.self.id, journal, { appended: () => this.#saveSnapshot(), failed: (thrown) => this.fail(thrown) });
     this.#outbox = outbox;
     const { snapshot, events } = await journal.load(this.self.id);
     if (snapshot && spec) {
@@ -207,11 +207,7 @@ export class ActorCell implements ActorContext<Typed, Typed>, HostedCell {
   }
 
   #closeBatch(): void {
-    const outbox = this.#outbox;
-    if (outbox) {
-      outbox.closeBatch();
-      if (this.definition.snapshot) this.#saved(outbox.snapshotIfDue(this.definition.snapshot, this.#state, this.#answered));
-    }
+    this.#outbox?.closeBatch();
     if (this.#phase === "leaving") void this.#leave();
   }
 
@@ -223,7 +219,9 @@ export class ActorCell implements ActorContext<Typed, Typed>, HostedCell {
     this.#host.cellStopped(this);
   }
 
-  #saved(saving: Promise<void> | null): void {
+  #saveSnapshot(): void {
+    const { snapshot } = this.definition;
+    const saving = snapshot ? this.#outbox?.snapshotIfDue(snapshot, this.#state, this.#answered) : null;
     saving?.catch((thrown: unknown) => {
       this.log("warn", "a snapshot could not be saved; replay stays longer", { error: String(thrown) });
     });
