@@ -19,7 +19,7 @@ import { actOnNode } from "../src/job/dlrover/peer-answers.js";
 import { PeerDesk } from "../src/job/dlrover/peer-desk.js";
 import type { JobEvent } from "../src/job/job-event.js";
 import { applyJobEvent } from "../src/job/job-history.js";
-import { type JobRecord, type NodeRecord, openRecord, trainers } from "../src/job/job-record.js";
+import { type JobRecord, type NodeRecord, openRecord, sizeInEvents, trainers } from "../src/job/job-record.js";
 import { agentGraceMs, beginJob, meetDeadline, noteIfGone, pauseJob, resumeJob, stopJob } from "../src/job/job-rules.js";
 import type { Ledger } from "../src/job/ledger.js";
 import { NewestStep } from "../src/job/newest-step.js";
@@ -81,7 +81,7 @@ export const jobManager = defineActor<JobManagerState, JobManagerMessage, JobEve
     changedGroups.clear();
     if (state.volatile.haveNodesChanged) tellNodes(state, ctx);
   },
-  snapshot: { version: 1, take: (state) => state.job, parse: (taken) => stateOf(taken as JobRecord) },
+  snapshot: { version: 1, size: ({ job }) => sizeInEvents(job), take: (state) => state.job, parse: (taken) => stateOf(taken as JobRecord) },
 });
 
 function stateOf(job: JobRecord): JobManagerState {

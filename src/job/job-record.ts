@@ -167,6 +167,14 @@ export function groupOf(role: Role, node: string): string {
   return role === "worker" || role === "chief" ? trainers : node;
 }
 
+/** A node with its ranks is about as large as so many events. */
+const eventsANode = 8;
+
+/** How large the record is, for its snapshots: about as many events are as large. */
+export function sizeInEvents({ nodes, dlrover }: JobRecord): number {
+  return eventsANode * nodes.size + dlrover.keys.size;
+}
+
 export function openRecord(): JobRecord {
   return {
     spec: null,

@@ -163,6 +163,11 @@ export interface SnapshotSpec<State> {
   parse(taken: unknown, version: number, options: unknown): State;
   /** A snapshot is taken once this many events have come since the last. 1 to 1,000,000; default 1,000: replay is that long at most. */
   readonly everyEvents?: number;
+  /**
+   * About as many events as this state are as large as it. No snapshot is taken before half as many have come, so that those of a large state cost
+   * little more than its events; also of one that grows with each. Replay is that long at most. Default 0.
+   */
+  size?(state: State): number;
 }
 
 export interface ActorDefinition<State, Message extends Typed, Event extends Typed, Options = unknown, Command = never> {

@@ -123,7 +123,8 @@ export class Outbox {
 
   /** Saves a snapshot if enough events have come since the last. One that cannot be saved only makes replay longer. */
   snapshotIfDue(spec: SnapshotSpec<unknown>, state: unknown, answered: Answered | null): Promise<void> | null {
-    if (this.#eventsSinceSnapshot < (spec.everyEvents ?? everyEventsDefault)) return null;
+    const { everyEvents = everyEventsDefault } = spec;
+    if (this.#eventsSinceSnapshot < everyEvents || this.#eventsSinceSnapshot < (spec.size?.(state) ?? 0) / 2) return null;
     this.#eventsSinceSnapshot = 0;
     const kept: SnapshotState = { state: spec.take(state), answered: answered?.entries() ?? [] };
     return this.#journal.saveSnapshot(this.#actor, { seq: this.seq, version: spec.version, state: kept });

@@ -123,6 +123,18 @@ describe("an actor", () => {
     await system.close();
   });
 
+  it("takes a snapshot of a large state once half as many events have come", async () => {
+    const system = createInlineSystem();
+    await system.start({ id: "adder", definition: defineActor({ ...adder, snapshot: { ...adder.snapshot!, size: ({ total }) => total } }) });
+    const positions = new Set<number>();
+    for (let count = 0; count < 64; count++) {
+      await system.ask(ref, { type: "add", amount: 1 });
+      positions.add((await system.journal.load("adder")).snapshot?.seq ?? 0);
+    }
+    expect([...positions]).to.deep.equal([0, 4, 8, 16, 32, 64]); // It grows with each event.
+    await system.close();
+  });
+
   it("answers a retried request from memory, also after a restart (R6)", async () => {
     const system = createInlineSystem();
     await system.start({ id: "adder", definition: adder });
