@@ -40,7 +40,7 @@ async function figuresOver(transport: Transport, cases: readonly Case[]): Promis
         const results: Measured[] = [];
         for (let run = 0; run < runs; run += 1) {
           const work = { type: "calls", method: one.method, pickles: one.pickles, inFlight, connections } as const;
-          results.push(await underLoad(master, transport, { warmUpMs: run === 0 ? 1_500 : 300, measureMs: 2_000, work }));
+          results.push(await underLoad(master, transport, { warmUpMs: run === 0 ? 6_000 : 300, measureMs: 2_000, work }));
         }
         measured.set(keyOf(kind, one), results);
       }

@@ -16,7 +16,7 @@ async function measured(kind: MasterKind): Promise<Measured[]> {
     const dataset = { dataset_name: "bench", dataset_size: 1_000_000_000, batch_size: 100, num_minibatches_per_shard: 10, num_epochs: 1, task_type: 1, storage_type: "table" };
     await client.report("DatasetShardParams", dataset);
     for (let run = 0; run < runs; run += 1) {
-      results.push(await underLoad(master, "grpc", { warmUpMs: run === 0 ? 1_500 : 300, measureMs: 2_000, work: { type: "shards", dataset: "bench", workers } }));
+      results.push(await underLoad(master, "grpc", { warmUpMs: run === 0 ? 6_000 : 300, measureMs: 2_000, work: { type: "shards", dataset: "bench", workers } }));
     }
   } finally {
     client.close();
