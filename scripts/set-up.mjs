@@ -32,7 +32,7 @@ export function packages() {
   const wanted = readFileSync(lock, "utf8");
   if (!existsSync(mark) || readFileSync(mark, "utf8") !== wanted) {
     say("Installing npm packages");
-    run("npm", ["ci", "--no-audit", "--no-fund"]);
+    run("npm", ["ci", "--no-audit", "--no-fund"], { env: { ...process.env, JOBS: "max" } }); // Where native packages have to be compiled.
     writeFileSync(mark, wanted);
   }
   say("Building");
