@@ -10,11 +10,11 @@ import { droverPath } from "./drover-process.js";
 const root = join(dirname(droverPath), "../..");
 
 describe("the package", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   const folder = mkdtempSync(join(tmpdir(), "drover-package-"));
   const prefix = join(folder, "prefix");
   const elsewhere = join(folder, "elsewhere");
-  const env = { ...process.env, DROVER_HOME: join(folder, "home"), npm_config_update_notifier: "false" };
+  const env = { ...process.env, DROVER_HOME: join(folder, "home"), npm_config_update_notifier: "false", JOBS: "max" };
   const call = (command: string, args: readonly string[], cwd = elsewhere): string =>
     spawned(command, args, cwd);
   const spawned = (command: string, args: readonly string[], cwd: string): string => {
