@@ -176,9 +176,11 @@ export function applyDlroverEvent(record: DlroverRecord, event: DlroverEvent): v
   switch (event.type) {
     case "keys-set":
       return setKeys(record, event);
-    case "member-counted":
-      record.counted.set(event.key, new Map(record.counted.get(event.key)).set(event.peer, event.value));
+    case "member-counted": {
+      const counted = record.counted.get(event.key) ?? new Map<string, KvValue>();
+      record.counted.set(event.key, counted.set(event.peer, event.value));
       return;
+    }
     case "keys-dropped":
       return dropKeys(record, event.prefix);
     case "sync-begun":
