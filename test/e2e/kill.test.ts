@@ -65,7 +65,7 @@ describe("kill -9", function () {
     expect(status.stage).to.equal("succeeded");
     expect(lastStep(0)).to.equal(steps - 1);
     expect(lastStep(1)).to.equal(steps - 1);
-    await waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 15_000);
+    await waitFor(() => `nothing to be left: ${home.leftovers().join("; ")}`, () => (home.leftovers().length === 0 ? true : undefined), 10_000);
     return status;
   };
 
@@ -149,7 +149,7 @@ describe("kill -9", function () {
     child.kill("SIGKILL");
     await finished;
     await home.until("j", "the job to succeed", (s) => s.stage === "succeeded");
-    await waitFor("nothing to be left", () => (home.leftovers().length === 0 ? true : undefined), 15_000);
+    await waitFor("nothing to be left", () => (home.leftovers().length === 0 ? true : undefined), 10_000);
   });
 
   it("of master, agent and a rank at the same moment loses nothing", async () => {
@@ -175,7 +175,7 @@ describe("kill -9", function () {
     const watchdogs = (): number[] => home.leftovers().flatMap((l) => (l.includes("bin/watchdog.js") ? [Number(l.split(" ", 1)[0])] : []));
     const [first] = watchdogs();
     kill(first);
-    await waitFor("another watchdog", () => watchdogs().find((pid) => pid !== first && isAlive(pid)));
+    await waitFor("another watchdog", () => watchdogs().find((pid) => pid !== first && isAlive(pid)), 10_000);
     kill(before.master.pid);
     expect((await succeeds(finished)).restarts).to.equal(0);
   });
