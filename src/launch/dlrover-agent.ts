@@ -15,7 +15,7 @@ import type { JobSpec } from "../job/job-spec.js";
 import { jobTag, nodeTag } from "./job-tag.js";
 import type { AgentSpec } from "./launcher.js";
 import { nodeDirOf } from "./job-folder.js";
-import { type ProcessIdentity, signalProcess, startTimeOf } from "./process-identity.js";
+import { identityOf, type ProcessIdentity, signalProcess } from "./process-identity.js";
 
 const memoryRoot = "/dev/shm";
 
@@ -73,7 +73,7 @@ function environmentOf(spec: AgentSpec, job: JobSpec): Record<string, string> {
 /** SIGTERM for the agent in the namespaces: `unshare`, which started it, only waits. */
 export function askDlroverAgentToEnd({ pid }: ProcessIdentity): boolean {
   const children = readChildren(pid);
-  return children.map((child) => signalProcess({ pid: child, startTime: startTimeOf(child) ?? "" }, "SIGTERM")).includes(true);
+  return children.map((child) => signalProcess(identityOf(child), "SIGTERM")).includes(true);
 }
 
 function readChildren(pid: number): number[] {

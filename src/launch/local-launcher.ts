@@ -21,7 +21,7 @@ import { nodeTag } from "./job-tag.js";
 import type { AgentEnd, AgentHandle, AgentSpec, Launcher } from "./launcher.js";
 import { machineResources } from "./machine.js";
 import { livingProcessIn, makeNodeDirs, nodeFiles, writeIdentity } from "./node-files.js";
-import { isAlive, type ProcessIdentity, signalProcess, startTimeOf } from "./process-identity.js";
+import { identityOf, isAlive, type ProcessIdentity, signalProcess } from "./process-identity.js";
 import { sweepJob, sweepProcesses } from "./process-sweep.js";
 import { socketPathFor } from "./socket-path.js";
 import { takeSpare } from "./spare.js";
@@ -116,7 +116,7 @@ export class LocalLauncher implements Launcher {
   }
 
   async #adopt(child: ChildProcess): Promise<ProcessIdentity> {
-    const identity = await identityOf(child);
+    const identity = await identityOfStarted(child);
     this.#keep(child, identity);
     child.unref();
     return identity;
@@ -153,14 +153,14 @@ function keyOf({ pid, startTime }: ProcessIdentity): string {
   return `${pid} ${startTime}`;
 }
 
-async function identityOf(child: ChildProcess): Promise<ProcessIdentity> {
+async function identityOfStarted(child: ChildProcess): Promise<ProcessIdentity> {
   const { pid } = child;
   if (pid === undefined) {
     const error = await new Promise<Error>((resolve) => child.once("error", resolve));
     throw new Error(`the agent could not be started: ${error.message}`, { cause: error });
   }
   // A child that has ended already is still a zombie, for nobody waits for it before the next turn.
-  return { pid, startTime: startTimeOf(pid) ?? "" };
+  return identityOf(pid);
 }
 
 async function untilGone(identity: ProcessIdentity, timeoutMs: number): Promise<void> {

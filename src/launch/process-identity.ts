@@ -41,7 +41,7 @@ export function readStat(pid: number): ProcessStat | null {
 }
 
 /** The start time of a living process, or null. */
-export function startTimeOf(pid: number): string | null {
+function startTimeOf(pid: number): string | null {
   return readStat(pid)?.startTime ?? null;
 }
 
@@ -49,9 +49,14 @@ export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
   return startTimeOf(pid) === startTime;
 }
 
+/** The process that has this pid now; where there is none, one that is dead. */
+export function identityOf(pid: number): ProcessIdentity {
+  return { pid, startTime: startTimeOf(pid) ?? "" };
+}
+
 /** This process. */
 export function ownIdentity(): ProcessIdentity {
-  return { pid: process.pid, startTime: startTimeOf(process.pid) ?? "" };
+  return identityOf(process.pid);
 }
 
 /** Sends a signal to exactly this process; false if it is gone. */

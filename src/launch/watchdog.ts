@@ -11,7 +11,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jobFiles, readJson, writeJson } from "./job-folder.js";
 import { builtModule } from "../base/built-file.js";
-import { type ProcessIdentity, isAlive, parseIdentity, startTimeOf } from "./process-identity.js";
+import { type ProcessIdentity, identityOf, isAlive, parseIdentity } from "./process-identity.js";
 import { takeSpare } from "./spare.js";
 import { masterFlags, spawnApart } from "./spawn-apart.js";
 
@@ -29,7 +29,7 @@ export function spawnWatchdog(jobDir: string, master: ProcessIdentity): void {
   const args = ["--max-old-space-size=32", watchdogPath, jobDir, String(master.pid), master.startTime];
   const child = spawnApart(args, jobFiles(jobDir).watchdogLog);
   child.unref();
-  const watchdog = identityOf(child);
+  const watchdog = identityOf(child.pid ?? 0);
   if (isAlive(watchdog)) writeJson(jobFiles(jobDir).watchdog, watchdog);
 }
 
@@ -43,11 +43,7 @@ export async function startWatchedMaster(jobDir: string): Promise<void> {
 function newMaster(jobDir: string): ProcessIdentity {
   const child = spawnMaster(jobDir);
   child.unref();
-  return identityOf(child);
-}
-
-function identityOf({ pid = 0 }: ChildProcess): ProcessIdentity {
-  return { pid, startTime: startTimeOf(pid) ?? "" };
+  return identityOf(child.pid ?? 0);
 }
 
 /** The watchdog that lives, if one does. */
