@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { DroverHome, type Finished, killIfAlive, waitFor } from "./drover-process.js";
 import { jobDirOf, jobFiles } from "../../src/launch/job-folder.js";
@@ -142,6 +143,16 @@ export class DlroverJob {
     }
   }
 
+  /** The last of all its events, in their order. */
+  lastEvents(limit: number): readonly unknown[] {
+    const reader = new JournalReader(jobFiles(jobDirOf(this.home.path, "j")).state);
+    try {
+      return reader.read({ order: "newest-first", limit }).reverse();
+    } finally {
+      reader.close();
+    }
+  }
+
   /** What a rank wrote down. */
   steps(rank: number): { step: number; world: number; restart: number; life: string }[] {
     if (!readdirSync(this.out).includes(`rank-${rank}.txt`)) return [];
@@ -179,17 +190,28 @@ export function ranksOf(home: string, script: string): number[] {
   });
 }
 
+/** How long a scenario may take, well under mocha's limit: one that hangs says what its agents and its master said last. */
+const scenarioMaxMs = 480_000;
+
 /** Runs a scenario over both transports at the same time. */
 export async function overBoth(scenario: (job: DlroverJob) => Promise<void>): Promise<void> {
   await Promise.all(
     wires.map(async (wire) => {
       const job = new DlroverJob(wire);
+      const limit = new AbortController();
       try {
-        await scenario(job);
+        await Promise.race([
+          scenario(job),
+          setTimeout(scenarioMaxMs, undefined, { signal: limit.signal }).then(() => {
+            throw new Error(`it has not ended after ${scenarioMaxMs / 1_000} s`);
+          }),
+        ]);
       } catch (error) {
         const said = job.agents.map(({ output }) => output.slice(-2_000)).join("\n--- next agent\n");
-        throw new Error(`over ${wire}: ${error instanceof Error ? error.message : String(error)}\n${said}`, { cause: error });
+        const events = job.lastEvents(150).map((event) => JSON.stringify(event)).join("\n");
+        throw new Error(`over ${wire}: ${error instanceof Error ? error.message : String(error)}\n${said}\n--- the job's last events\n${events}`, { cause: error });
       } finally {
+        limit.abort();
         await job.close();
       }
     }),

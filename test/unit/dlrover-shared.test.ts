@@ -24,7 +24,7 @@ class Desk implements DlroverLedger {
 }
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
-const limits = (told: Partial<check.CheckLimits>): check.CheckLimits => ({ min: 1, max: 100, unit: 1, lastCallMs: 5_000, awaited: 0, ...told });
+const limits = (told: Partial<check.CheckLimits>): check.CheckLimits => ({ min: 1, max: 100, unit: 1, lastCallMs: 5_000, awaited: 0, isOpen: false, ...told });
 
 describe("the key-value store of DLRover's agents", () => {
   it("gives back what was set, in its own kind, and null for what is not there", () => {
@@ -97,14 +97,45 @@ describe("the network check of DLRover's agents", () => {
   it("begins when nobody else is to come, when as many are there as may be, or after the last call", () => {
     const desk = new Desk();
     join(desk, 0, 1);
-    expect(world(desk, 0, { awaited: 1 })).to.equal(null);
-    expect(check.checkDueAtMs(desk.record, limits({ awaited: 1 }))).to.equal(1_005_000);
+    expect(world(desk, 0, { isOpen: true })).to.equal(null);
+    expect(check.checkDueAtMs(desk.record, limits({ isOpen: true }))).to.equal(1_005_000);
     desk.nowMs = 1_005_000;
-    expect(world(desk, 0, { awaited: 1 })?.world).to.deep.equal([[0, 2], [1, 2]]);
+    expect(world(desk, 0, { isOpen: true })?.world).to.deep.equal([[0, 2], [1, 2]]);
     const other = new Desk();
     join(other, 0, 1, 2);
     expect(world(other, 0, { max: 2, awaited: 9 })?.world).to.deep.equal([[0, 2], [1, 2]]);
     expect(world(other, 2, { max: 2, awaited: 9 })).to.equal(null);
+  });
+
+  it("waits longer than a short last call for those that are there, so that nobody is left out of the second round", () => {
+    const desk = new Desk();
+    const min = { min: 3, lastCallMs: 3_000 };
+    join(desk, 0, 1, 2, 3);
+    world(desk, 0, min);
+    report(desk, [2, 3], [0, 1, 2, 3]);
+    check.networkFaults(desk);
+    join(desk, 0, 1, 2);
+    desk.nowMs += 20_000;
+    expect(world(desk, 0, { ...min, awaited: 1 })).to.equal(null);
+    join(desk, 3);
+    expect(world(desk, 0, min)?.round).to.equal(2);
+    expect(desk.record.check.groups).to.deep.equal([[0, 3], [1, 2]]);
+    const other = new Desk();
+    join(other, 0, 1, 2);
+    other.nowMs += 29_999;
+    expect(world(other, 0, { ...min, awaited: 1 })).to.equal(null);
+    other.nowMs += 1;
+    expect(world(other, 0, { ...min, awaited: 1 })?.round).to.equal(1);
+  });
+
+  it("tells every member its group, whoever joins after it has begun", () => {
+    const desk = new Desk();
+    join(desk, 0, 1, 2, 3);
+    expect(world(desk, 0)?.world).to.deep.equal([[0, 2], [1, 2]]);
+    join(desk, 4);
+    expect(world(desk, 1)).to.deep.equal({ round: 1, group: 0, world: [[0, 2], [1, 2]] });
+    expect(world(desk, 3)).to.deep.equal({ round: 1, group: 1, world: [[2, 2], [3, 2]] });
+    expect(check.countCheckWaiting(desk, 1)).to.equal(1);
   });
 
   it("pairs by rank first, a last single one with the pair before it", () => {

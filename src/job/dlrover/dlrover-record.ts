@@ -137,7 +137,6 @@ function applyToCheck(check: NetworkCheck, event: Extract<DlroverEvent, { type: 
     case "network-check-joined":
       check.waiting.set(event.rank, { peer: event.peer, rank: event.rank, nproc: event.nproc });
       check.lastJoinedAtMs = event.atMs;
-      check.groups = [];
       return;
     case "network-check-left":
       check.waiting.delete(event.rank);

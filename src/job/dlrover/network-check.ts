@@ -2,12 +2,14 @@
  * The network check of DLRover's agents: nodes check each other in groups of two, in up to two rounds, and who fails in both has a fault.
  *
  * - N1  A check begins with as many nodes as a world may take: at most the maximum, a multiple of the unit, at least the minimum; at once when
- *       nobody else is to come, else after the last call.
+ *       nobody else is to come, else after the last call. For nodes that are there and have not joined the last call is no shorter than
+ *       `comeBackMs`: one that is left out of an even round is not found out, and all have to check once more for it.
  * - N2  Odd rounds begin anew: pairs by rank. Even rounds pair the fastest with the slowest of the round before.
  * - N3  A node that passed in either round is good. One that is gone has failed, so that nobody waits for it.
  * - N4  A clean first round is the whole check: the second is skipped, and the next check begins with an odd round again.
  * - N5  A member that joins before it has had its group says its join again, for the answer was lost with the master: it stays in its group.
  *       One that joins after that, and without a word of how the check went, has given it up: it has failed, as one that is gone (N3).
+ * - N6  Groups stay as they are until the next check begins: who joins meanwhile waits for that one.
  */
 
 import type { DlroverLedger } from "./dlrover-ledger.js";
@@ -20,6 +22,8 @@ export type CheckLimits = Readonly<{
   lastCallMs: number;
   /** Nodes that are there and have not joined. */
   awaited: number;
+  /** Whether nodes may come that are not known yet. */
+  isOpen: boolean;
 }>;
 
 export type CheckWorld = Readonly<{ round: number; group: number; world: readonly (readonly [rank: number, nproc: number])[] }>;
@@ -27,6 +31,9 @@ export type CheckResult = Readonly<{ nodes: readonly number[]; reason: string }>
 
 /** As DLRover's agents ask for it: a time longer than this factor of the median. */
 const stragglerFactor = 2;
+
+/** Agents leave a training rendezvous for a check after 15 s, ask each 5 s, pause 5 s between rounds, and say a lost request again after 5 s. */
+const comeBackMs = 30_000;
 
 /** The round before the one that it joins. */
 export function joinCheck(ledger: DlroverLedger, member: CheckMember): number {
@@ -57,13 +64,14 @@ export function worldOfCheck(ledger: DlroverLedger, rank: number, limits: CheckL
   if (check.waiting.has(rank) || !check.members.has(rank)) return null;
   if (!check.taken.has(rank)) ledger.emit({ type: "network-check-taken", rank });
   const at = check.groups.findIndex((group) => group.includes(rank));
-  const ranks = check.groups[at] ?? [...check.members.keys()];
-  return { round: check.round, group: Math.max(0, at), world: ranks.map((each) => [each, check.members.get(each)?.nproc ?? 0] as const) };
+  const ranks = check.groups[at] ?? [];
+  return { round: check.round, group: at, world: ranks.map((each) => [each, check.members.get(each)?.nproc ?? 0] as const) };
 }
 
 /** When a check that waits for its last call begins; null for not by time. */
 export function checkDueAtMs({ check }: Readonly<{ check: NetworkCheck }>, limits: CheckLimits): number | null {
-  return usable(check.waiting.size, limits) > 0 ? check.lastJoinedAtMs + limits.lastCallMs : null;
+  const lastCallMs = limits.awaited > 0 ? Math.max(comeBackMs, limits.lastCallMs) : limits.lastCallMs;
+  return usable(check.waiting.size, limits) > 0 ? check.lastJoinedAtMs + lastCallMs : null;
 }
 
 function usable(count: number, { min, max, unit }: CheckLimits): number {
@@ -74,9 +82,9 @@ function usable(count: number, { min, max, unit }: CheckLimits): number {
 function beginCheck(ledger: DlroverLedger, limits: CheckLimits): void {
   const { check } = ledger.record;
   const count = usable(check.waiting.size, limits);
-  const isFull = count > 0 && (check.waiting.size >= limits.max || limits.awaited === 0);
-  const isDue = count > 0 && ledger.nowMs >= check.lastJoinedAtMs + limits.lastCallMs;
-  if (!isFull && !isDue) return;
+  if (count === 0) return;
+  const isFull = check.waiting.size >= limits.max || (limits.awaited === 0 && !limits.isOpen);
+  if (!isFull && ledger.nowMs < (checkDueAtMs(ledger.record, limits) ?? Infinity)) return;
   const ranks = [...check.waiting.keys()].sort((a, b) => a - b).slice(0, count);
   const round = check.round + 1;
   const isSecond = round % 2 === 0;

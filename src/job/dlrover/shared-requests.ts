@@ -24,8 +24,8 @@ export function checkLimits({ job }: Ledger): check.CheckLimits {
   const { waiting, round } = job.dlrover.check;
   const waits = new Set([...waiting.values()].map(({ peer }) => peer));
   const isAwaited = ({ id, state, hasAgent }: NodeRecord): boolean => isLive(state) && hasAgent && !waits.has(id);
-  const strangers = round === 0 && job.spec?.agents.isExternal === true ? 1 : 0;
-  return { min, max, unit, lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0, awaited: [...job.nodes.values()].filter(isAwaited).length + strangers };
+  const isOpen = round === 0 && job.spec?.agents.isExternal === true;
+  return { min, max, unit, lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0, awaited: [...job.nodes.values()].filter(isAwaited).length, isOpen };
 }
 
 export function answerKeys(ledger: Ledger, sender: Sender, request: Of<"add-key" | "get-keys" | "set-keys">): AnyDlroverAnswer {
