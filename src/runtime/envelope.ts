@@ -37,6 +37,54 @@ export type FailEnvelope = Readonly<{
 
 export type Envelope = TellEnvelope | AskEnvelope | ReplyEnvelope | FailEnvelope;
 
+/**
+ * An envelope without the names of its fields, for a way that would send them each time (structured clone). Without `waiting`, which stays where it is.
+ */
+export type BareEnvelope =
+  | readonly [kind: "tell", to: string, message: Typed, isControl: boolean, cause: Cause | null]
+  | readonly [kind: "ask", to: string, message: Typed, isControl: boolean, cause: Cause | null, ...asker: BareAsker]
+  | readonly [kind: "reply", host: number, askId: number, reply: unknown]
+  | readonly [kind: "fail", host: number, askId: number, code: AskErrorCode, message: string, error: ErrorData | null];
+
+type BareAsker = readonly [host: number, askId: number, requestId: string | null, isIdempotent: boolean, expiresAtMs: number];
+
+export function bareOf(envelope: Envelope): BareEnvelope {
+  switch (envelope.kind) {
+    case "tell":
+      return ["tell", envelope.to, envelope.message, envelope.isControl, envelope.cause];
+    case "ask": {
+      const { to, message, isControl, cause, host, askId, requestId, isIdempotent, expiresAtMs } = envelope;
+      return ["ask", to, message, isControl, cause, host, askId, requestId, isIdempotent, expiresAtMs];
+    }
+    case "reply":
+      return ["reply", envelope.host, envelope.askId, envelope.reply];
+    case "fail":
+      return ["fail", envelope.host, envelope.askId, envelope.code, envelope.message, envelope.error];
+  }
+}
+
+/** What `bareOf` made. */
+export function envelopeOf(bare: BareEnvelope): Envelope {
+  switch (bare[0]) {
+    case "tell": {
+      const [kind, to, message, isControl, cause] = bare;
+      return { kind, to, message, isControl, cause };
+    }
+    case "ask": {
+      const [kind, to, message, isControl, cause, host, askId, requestId, isIdempotent, expiresAtMs] = bare;
+      return { kind, to, message, isControl, cause, host, askId, requestId, isIdempotent, expiresAtMs, waiting: null };
+    }
+    case "reply": {
+      const [kind, host, askId, reply] = bare;
+      return { kind, host, askId, reply };
+    }
+    case "fail": {
+      const [kind, host, askId, code, message, error] = bare;
+      return { kind, host, askId, code, message, error };
+    }
+  }
+}
+
 /** An error as data: it crosses a thread with everything that says what it was and where it came from. */
 export type ErrorData = Readonly<{
   name: string;

@@ -1,6 +1,7 @@
 /** DLRover's wire on the one port: gRPC and HTTP told apart by their first bytes, the uid, the token, and what is answered neutrally. */
 
 import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { expect } from "chai";
@@ -107,6 +108,32 @@ describe("master service, DLRover's wire", () => {
       socket.write(bytes, "latin1");
       await once(socket.resume(), "close");
     }
+    expect(dataOf(await grpc("get", waiting))).to.have.length.above(0);
+  });
+
+  it("answers a call that is not as gRPC has it with a status that says so, and goes on", async () => {
+    await begin();
+    const client = connectHttp2(`http://${wire.address}`);
+    closers.push(() => client.destroy());
+    const call = async (body: Uint8Array, headers: Readonly<Record<string, string>> = {}): Promise<readonly (string | undefined)[]> => {
+      const stream = client.request({ ":method": "POST", ":path": "/elastic.Master/get", "content-type": "application/grpc", ...headers });
+      stream.end(body);
+      const [head] = (await once(stream, "response")) as [Record<string, string>];
+      await once(stream.resume(), "end");
+      return [String(head[":status"]), head["grpc-status"], head["grpc-message"] && decodeURIComponent(head["grpc-message"])];
+    };
+    const framed = (bytes: Uint8Array, flag = 0, length = bytes.length): Buffer => Buffer.concat([Buffer.from([flag, 0, 0, 0, length]), bytes]);
+    const message = framed(Buffer.from([8, 7]));
+    expect(await call(message, { ":path": "/elastic.Master/stop" })).to.deep.equal(["200", "12", "there is no method /elastic.Master/stop"]);
+    expect(await call(message, { "content-type": "application/json" })).to.deep.equal(["415", undefined, undefined]);
+    expect((await call(framed(Buffer.from([8, 7]), 1)))[1]).to.equal("12");
+    for (const body of [Buffer.alloc(0), Buffer.from([0, 0]), framed(Buffer.from([8, 7]), 0, 9), Buffer.concat([message, message])]) expect((await call(body))[1]).to.equal("13");
+    expect((await call(framed(Buffer.from([0x1a, 100, 1]))))[1]).to.equal("3");
+    expect(await call(message)).to.deep.equal(["200", undefined, undefined]);
+    const left = client.request({ ":method": "POST", ":path": "/elastic.Master/get", "content-type": "application/grpc" });
+    left.write(message.subarray(0, 3));
+    left.close(8); // CANCEL, as a client does whose deadline is over.
+    await once(left, "close");
     expect(dataOf(await grpc("get", waiting))).to.have.length.above(0);
   });
 
