@@ -24,7 +24,7 @@ class Desk implements DlroverLedger {
 }
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
-const limits = (told: Partial<check.CheckLimits>): check.CheckLimits => ({ min: 1, max: 100, unit: 1, lastCallMs: 5_000, awaited: 0, isOpen: false, ...told });
+const limits = (told: Partial<check.CheckLimits>): check.CheckLimits => ({ min: 1, max: 100, unit: 1, lastCallMs: 5_000, awaited: new Set(), isOpen: false, ...told });
 
 describe("the key-value store of DLRover's agents", () => {
   it("gives back what was set, in its own kind, and null for what is not there", () => {
@@ -103,29 +103,35 @@ describe("the network check of DLRover's agents", () => {
     expect(world(desk, 0, { isOpen: true })?.world).to.deep.equal([[0, 2], [1, 2]]);
     const other = new Desk();
     join(other, 0, 1, 2);
-    expect(world(other, 0, { max: 2, awaited: 9 })?.world).to.deep.equal([[0, 2], [1, 2]]);
-    expect(world(other, 2, { max: 2, awaited: 9 })).to.equal(null);
+    expect(world(other, 0, { max: 2, awaited: new Set(["worker-9"]) })?.world).to.deep.equal([[0, 2], [1, 2]]);
+    expect(world(other, 2, { max: 2, awaited: new Set(["worker-9"]) })).to.equal(null);
   });
 
-  it("waits longer than a short last call for those that are there, so that nobody is left out of the second round", () => {
+  it("gives nodes that are there more than a short last call, so that they are not left out", () => {
     const desk = new Desk();
-    const min = { min: 3, lastCallMs: 3_000 };
+    const told = { min: 3, lastCallMs: 3_000, awaited: new Set(["worker-3"]) };
+    join(desk, 0, 1, 2);
+    desk.nowMs += 29_999;
+    expect(world(desk, 0, told)).to.equal(null);
+    desk.nowMs += 1;
+    expect(world(desk, 0, told)?.round).to.equal(1);
+  });
+
+  it("waits in its second round for all members of the first that are there, however long, and for nobody else", () => {
+    const desk = new Desk();
+    const told = (...awaited: readonly string[]): Partial<check.CheckLimits> => ({ min: 3, lastCallMs: 3_000, awaited: new Set(awaited) });
     join(desk, 0, 1, 2, 3);
-    world(desk, 0, min);
+    world(desk, 0);
     report(desk, [2, 3], [0, 1, 2, 3]);
     check.networkFaults(desk);
     join(desk, 0, 1, 2);
-    desk.nowMs += 20_000;
-    expect(world(desk, 0, { ...min, awaited: 1 })).to.equal(null);
+    expect(check.checkDueAtMs(desk.record, limits(told("worker-7")))).to.equal(desk.nowMs + 30_000);
+    desk.nowMs += 600_000;
+    expect(world(desk, 0, told("worker-3"))).to.equal(null);
+    expect(check.checkDueAtMs(desk.record, limits(told("worker-3")))).to.equal(null);
     join(desk, 3);
-    expect(world(desk, 0, min)?.round).to.equal(2);
+    expect(world(desk, 0, told())?.round).to.equal(2);
     expect(desk.record.check.groups).to.deep.equal([[0, 3], [1, 2]]);
-    const other = new Desk();
-    join(other, 0, 1, 2);
-    other.nowMs += 29_999;
-    expect(world(other, 0, { ...min, awaited: 1 })).to.equal(null);
-    other.nowMs += 1;
-    expect(world(other, 0, { ...min, awaited: 1 })?.round).to.equal(1);
   });
 
   it("tells every member its group, whoever joins after it has begun", () => {

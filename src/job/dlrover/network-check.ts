@@ -2,8 +2,8 @@
  * The network check of DLRover's agents: nodes check each other in groups of two, in up to two rounds, and who fails in both has a fault.
  *
  * - N1  A check begins with as many nodes as a world may take: at most the maximum, a multiple of the unit, at least the minimum; at once when
- *       nobody else is to come, else after the last call. For nodes that are there and have not joined the last call is no shorter than
- *       `comeBackMs`: one that is left out of an even round is not found out, and all have to check once more for it.
+ *       nobody else is to come, else after the last call. Nodes that are there are given more than a short last call: at least `comeBackMs`,
+ *       and the second round waits for all members of the first. Without one of them it would judge wrongly, and all had to check again.
  * - N2  Odd rounds begin anew: pairs by rank. Even rounds pair the fastest with the slowest of the round before.
  * - N3  A node that passed in either round is good. One that is gone has failed, so that nobody waits for it.
  * - N4  A clean first round is the whole check: the second is skipped, and the next check begins with an odd round again.
@@ -21,7 +21,7 @@ export type CheckLimits = Readonly<{
   unit: number;
   lastCallMs: number;
   /** Nodes that are there and have not joined. */
-  awaited: number;
+  awaited: ReadonlySet<string>;
   /** Whether nodes may come that are not known yet. */
   isOpen: boolean;
 }>;
@@ -70,8 +70,15 @@ export function worldOfCheck(ledger: DlroverLedger, rank: number, limits: CheckL
 
 /** When a check that waits for its last call begins; null for not by time. */
 export function checkDueAtMs({ check }: Readonly<{ check: NetworkCheck }>, limits: CheckLimits): number | null {
-  const lastCallMs = limits.awaited > 0 ? Math.max(comeBackMs, limits.lastCallMs) : limits.lastCallMs;
-  return usable(check.waiting.size, limits) > 0 ? check.lastJoinedAtMs + lastCallMs : null;
+  if (usable(check.waiting.size, limits) === 0) return null;
+  if (limits.awaited.size === 0) return check.lastJoinedAtMs + limits.lastCallMs;
+  const isAwaited = ({ peer }: CheckMember): boolean => limits.awaited.has(peer);
+  if (isSecondRound(check.round + 1) && [...check.members.values()].some(isAwaited)) return null;
+  return check.lastJoinedAtMs + Math.max(comeBackMs, limits.lastCallMs);
+}
+
+function isSecondRound(round: number): boolean {
+  return round % 2 === 0;
 }
 
 function usable(count: number, { min, max, unit }: CheckLimits): number {
@@ -83,11 +90,11 @@ function beginCheck(ledger: DlroverLedger, limits: CheckLimits): void {
   const { check } = ledger.record;
   const count = usable(check.waiting.size, limits);
   if (count === 0) return;
-  const isFull = check.waiting.size >= limits.max || (limits.awaited === 0 && !limits.isOpen);
+  const isFull = check.waiting.size >= limits.max || (limits.awaited.size === 0 && !limits.isOpen);
   if (!isFull && ledger.nowMs < (checkDueAtMs(ledger.record, limits) ?? Infinity)) return;
   const ranks = [...check.waiting.keys()].sort((a, b) => a - b).slice(0, count);
   const round = check.round + 1;
-  const isSecond = round % 2 === 0;
+  const isSecond = isSecondRound(round);
   const groups = isSecond ? pairByTime(ranks, check) : pairByRank(ranks);
   ledger.emit({ type: "network-check-grouped", round, ranks, groups, because: `${count} nodes check each other${isSecond ? ", the fast ones the slow ones" : ""}` });
 }

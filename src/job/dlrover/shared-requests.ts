@@ -18,14 +18,15 @@ export function nodeUnit({ job }: Ledger): number {
   return job.spec?.roles.find(({ role }) => role === "worker")?.nodes.unit ?? 1;
 }
 
-/** The limits of a world are those of a check. Awaited are the nodes that are there and have not joined. */
+/** The limits of a world are those of a check. */
 export function checkLimits({ job }: Ledger): check.CheckLimits {
   const { min, max, unit } = job.spec?.roles.find(({ role }) => role === "worker")?.nodes ?? { min: 1, max: 1, unit: 1 };
   const { waiting, round } = job.dlrover.check;
   const waits = new Set([...waiting.values()].map(({ peer }) => peer));
   const isAwaited = ({ id, state, hasAgent }: NodeRecord): boolean => isLive(state) && hasAgent && !waits.has(id);
   const isOpen = round === 0 && job.spec?.agents.isExternal === true;
-  return { min, max, unit, lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0, awaited: [...job.nodes.values()].filter(isAwaited).length, isOpen };
+  const awaited = new Set([...job.nodes.values()].filter(isAwaited).map(({ id }) => id));
+  return { min, max, unit, lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0, awaited, isOpen };
 }
 
 export function answerKeys(ledger: Ledger, sender: Sender, request: Of<"add-key" | "get-keys" | "set-keys">): AnyDlroverAnswer {
