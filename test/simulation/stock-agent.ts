@@ -1,49 +1,111 @@
 /**
- * What an agent of DLRover 0.6.1 does from its start until it trains, with `--network-check`, as far as a master can tell: written from the sequences
- * of the specification (wire/DLROVER.md, 3.1, 3.2 and 4.3), with its intervals. A simulation steps it.
+ * What an agent of DLRover 0.6.1 does from its start to its end, as far as a master can tell: written from the sequences of the specification
+ * (wire/DLROVER.md, 3.1, 3.2, 4.1 to 4.4), with its intervals. A simulation steps it.
  */
 
 import type { DlroverAnswer, DlroverRequest, RendezvousName } from "../../src/job/dlrover/dlrover-request.js";
 import { unpackWorld, type World } from "../../src/job/dlrover/packed-world.js";
 
-/** What the agent waits for: a time, an answer, or whether its group has passed the check. */
-export type Step = Readonly<{ sleepMs: number }> | Readonly<{ ask: DlroverRequest }> | Readonly<{ check: World }>;
+/** How the ranks of this node are doing, or how they ended. */
+export type Ranks = "healthy" | "succeeded" | "failed";
 
-export type StockEnd = Readonly<{ isTraining: true; world: World }> | Readonly<{ isTraining: false; why: "CheckFailure" | "JoinTimeout" | "Stopping" }>;
+/** What the agent waits for: a time, an answer, or what its ranks do, those of a check to their end, those of the training for one look. */
+export type Step = Readonly<{ sleepMs: number }> | Readonly<{ ask: DlroverRequest }> | Readonly<{ of: "check" | "training"; world: World; start: number }>;
+
+/** Why it is over. */
+export type StockEnd = "Succeeded" | "Failed" | "CheckFailure" | "JoinTimeout" | "Stopping";
 type Act<Result> = Generator<Step, Result, unknown>;
 
-export const limits = { lastCallSeconds: 3, joinTimeoutSeconds: 600, unit: 1 };
+export type StockOptions = Readonly<{ min: number; max: number; checksNetwork: boolean }>;
+
 const secondMs = 1_000;
-/** Of the answer to a request for a world. */
-const worldWaitMs = 10 * secondMs;
-/** Between two looks at a rendezvous; before the second round of a check; before a check that others wait for. */
-const [pollMs, pauseMs, leaveMs] = [5 * secondMs, 5 * secondMs, 15 * secondMs];
+const common = { lastCallSeconds: 3, joinTimeoutSeconds: 600, unit: 1 };
+/** Of the answer to a request for a world, and for keys. */
+const [worldWaitMs, keysWaitMs] = [10 * secondMs, 5 * secondMs];
+/** Between two looks at a rendezvous; before the second round of a check; before a check that others wait for; between two looks at a key. */
+const [pollMs, pauseMs, leaveMs, keyMs] = [5 * secondMs, 5 * secondMs, 15 * secondMs, 2 * secondMs];
+/** Between two looks at the ranks; it is a tenth of that in truth. */
+const monitorMs = secondMs;
+/** A key is waited for this long: the address of a world's store; the last member of the barrier at the end. */
+const keyMaxMs = 300 * secondMs;
 /** So few cannot find out whose fault it is: the first round decides. */
 const tooFewToTell = 3;
 
 export class StockAgent {
   readonly rank: number;
-  readonly #min: number;
-  readonly #max: number;
+  readonly #options: StockOptions;
   readonly #now: () => number;
+  #failovers = 3;
+  #starts = 0;
+  /** Killed with -9: it says nothing any more. */
+  isDead = false;
+  /** Waits for keys that came to nothing. */
+  timeouts = 0;
 
-  constructor(rank: number, nodes: Readonly<{ min: number; max: number }>, now: () => number) {
+  constructor(rank: number, options: StockOptions, now: () => number) {
     this.rank = rank;
-    this.#min = nodes.min;
-    this.#max = nodes.max;
+    this.#options = options;
     this.#now = now;
   }
 
   *run(): Act<StockEnd> {
-    const { rank } = this;
-    yield* ask({ type: "node-event", event: "WAIT_PRE_CHECK", message: "", elapsedSeconds: 0, node: { type: "worker", id: rank, rank, address: "127.0.0.1" } });
+    yield* this.#tell("WAIT_PRE_CHECK", 0);
     for (;;) {
-      const failure = yield* this.#checkNetwork();
-      if (failure) return { isTraining: false, why: failure };
+      const world = yield* this.#start();
+      if (typeof world === "string") return world;
+      const end = yield* this.#train(world);
+      if (end !== "again") return end;
+    }
+  }
+
+  /** To a world of ranks. */
+  *#start(): Act<World | StockEnd> {
+    for (;;) {
+      const failure = this.#options.checksNetwork ? yield* this.#checkNetwork() : null;
+      if (failure) return failure;
       const world = yield* this.#rendezvous("elastic-training");
-      if (typeof world === "object") return { isTraining: true, world };
-      if (world !== "OutOfSync") return { isTraining: false, why: world };
+      if (world !== "OutOfSync") return world;
       yield { sleepMs: leaveMs };
+    }
+  }
+
+  *#train(world: World): Act<StockEnd | "again"> {
+    const start = ++this.#starts;
+    for (;;) {
+      yield { sleepMs: monitorMs };
+      const state = (yield { of: "training", world, start }) as Ranks;
+      if (state === "succeeded") {
+        yield* this.#leaveTogether(world);
+        yield* this.#tell("SUCCEEDED_EXITED", 0);
+        return "Succeeded";
+      }
+      if (state === "failed") {
+        const errorText = JSON.stringify({ [this.rank]: { local_rank: 0, exitcode: 1, message: "E", datetime: "" } });
+        yield* ask({ type: "node-failure", errorText, restartCount: start, level: "process_error" });
+        if (this.#failovers-- > 0) return "again";
+        yield* this.#tell("FAILED_EXITED", 0);
+        return "Failed";
+      }
+      const rendezvous = this.#options.checksNetwork ? "network-check" : "elastic-training";
+      if ((yield* ask({ type: "count-waiting", rendezvous })).count > 0) return "again";
+    }
+  }
+
+  /** torchelastic's barrier at the end: who comes last lets all go. */
+  *#leaveTogether(world: World): Act<void> {
+    const prefix = `${prefixOf("elastic-training", world)}/torchelastic/agent/terminal_state`;
+    const { value } = yield* ask({ type: "add-key", key: `${prefix}/num_members`, value: 1 });
+    if (value === world.world.length) yield* ask({ type: "set-keys", pairs: [[`${prefix}/last_member`, "x"]] });
+    yield* this.#awaitKey(`${prefix}/last_member`);
+  }
+
+  *#awaitKey(key: string): Act<void> {
+    const sinceMs = this.#now();
+    for (;;) {
+      const { values } = yield* ask({ type: "get-keys", keys: [key], waitMs: keysWaitMs });
+      if (values[0] !== null) return;
+      if (this.#now() - sinceMs > keyMaxMs) return void (this.timeouts += 1);
+      yield { sleepMs: keyMs };
     }
   }
 
@@ -54,10 +116,9 @@ export class StockAgent {
       if (world === "OutOfSync") throw new Error("a check has nothing to be out of step with");
       if (typeof world === "string") return world;
       const beganMs = this.#now();
-      hasPassed = ((yield { check: world }) as boolean) || hasPassed;
-      const elapsedSeconds = hasPassed ? (this.#now() - beganMs) / secondMs : 3_600;
-      const node = { type: "worker", id: this.rank, rank: this.rank, address: "" };
-      yield* ask({ type: "node-event", event: hasPassed ? "NODE_CHECK_SUCCEEDED" : "NODE_CHECK_FAILED", message: "", elapsedSeconds, node });
+      const ended = (yield { of: "check", world, start: 0 }) as Ranks;
+      hasPassed ||= ended === "succeeded";
+      yield* this.#tell(hasPassed ? "NODE_CHECK_SUCCEEDED" : "NODE_CHECK_FAILED", hasPassed ? (this.#now() - beganMs) / secondMs : 3_600);
       faults = yield* this.#judgement("get-network-faults");
       yield* this.#judgement("get-stragglers");
       if (faults.length === 0) return null;
@@ -79,7 +140,8 @@ export class StockAgent {
 
   *#rendezvous(rendezvous: RendezvousName): Act<World | "OutOfSync" | "JoinTimeout" | "Stopping"> {
     const { rank } = this;
-    yield* ask({ type: "set-rendezvous", min: this.#min, max: this.#max, ...limits });
+    const { min, max } = this.#options;
+    yield* ask({ type: "set-rendezvous", min, max, ...common });
     let sinceMs = this.#now();
     yield* ask({ type: "join-rendezvous", rendezvous, nodeId: rank, rank, nproc: 1, address: "127.0.0.1" });
     for (;;) {
@@ -87,12 +149,31 @@ export class StockAgent {
       if (count < 0) return "Stopping";
       if (count > 0 && rendezvous === "elastic-training") return "OutOfSync";
       const world = unpackWorld(yield* ask({ type: "get-world", rendezvous, rank, waitMs: worldWaitMs }));
-      if (world.world.some(([member]) => member === rank)) return world;
+      if (world.world.some(([member]) => member === rank)) {
+        yield* this.#meet(rendezvous, world);
+        return world;
+      }
       if (world.world.length > 0) sinceMs = this.#now();
-      else if (this.#now() - sinceMs > limits.joinTimeoutSeconds * secondMs) return "JoinTimeout";
+      else if (this.#now() - sinceMs > common.joinTimeoutSeconds * secondMs) return "JoinTimeout";
       yield { sleepMs: pollMs };
     }
   }
+
+  /** The first of a world says where its store is. */
+  *#meet(rendezvous: RendezvousName, world: World): Act<void> {
+    const key = `${prefixOf(rendezvous, world)}/MASTER_ADDR`;
+    if (world.world[0]?.[0] === this.rank) yield* ask({ type: "set-keys", pairs: [[key, "127.0.0.1"]] });
+    else yield* this.#awaitKey(key);
+  }
+
+  *#tell(event: string, elapsedSeconds: number): Act<void> {
+    const { rank } = this;
+    yield* ask({ type: "node-event", event, message: "", elapsedSeconds, node: { type: "worker", id: rank, rank, address: "127.0.0.1" } });
+  }
+}
+
+function prefixOf(rendezvous: RendezvousName, { round, group }: World): string {
+  return `${rendezvous}/torch.rendezvous.${rendezvous}.${round}.${group}`;
 }
 
 function* ask<Request extends DlroverRequest>(request: Request): Act<DlroverAnswer<Request["type"]>> {

@@ -3,6 +3,7 @@
 import { expect } from "chai";
 import * as requests from "../../src/job/dlrover/agent-requests.js";
 import * as agents from "../../src/job/dlrover/agent-rules.js";
+import { answerPeer, type Outcome } from "../../src/job/dlrover/peer-answers.js";
 import type { Sender } from "../../src/job/dlrover/dlrover-request.js";
 import type { JobEvent } from "../../src/job/job-event.js";
 import { applyJobEvent } from "../../src/job/job-history.js";
@@ -113,6 +114,23 @@ describe("DLRover's agents", () => {
     expect(desk.world(3)).to.deep.equal([[0, 2], [1, 2], [2, 2], [3, 2]]);
     desk.start(4);
     expect(desk.waiting(0)).to.equal(0);
+  });
+
+  it("are let go that wait for a key of a world that is over: its first node was lost before it said where they meet", () => {
+    const desk = new Desk({ min: 2, max: 2 });
+    desk.start(0, 1);
+    for (const id of [0, 1]) desk.world(id);
+    const key = (round: number, name: string): string => `elastic-training/torch.rendezvous.elastic-training.${round}.0/${name}`;
+    const ask = (...names: readonly string[]): Outcome => answerPeer(desk.ledger, worker(1), { type: "get-keys", keys: names, waitMs: 5_000 });
+    const [address, port] = [key(1, "MASTER_ADDR"), key(1, "MASTER_PORT")];
+    expect(ask(address)).to.deep.equal({ subject: `key ${address}`, waitMs: 5_000 });
+    desk.greet(0); // Another agent in its place.
+    desk.join(0);
+    const text = (value: string): Uint8Array => new Uint8Array(Buffer.from(value));
+    expect(ask(address, port)).to.deep.equal({ answer: { values: [text("127.0.0.1"), text("1")] } });
+    expect(ask(key(1, "torchelastic/agent/terminal_state/last_member"))).to.have.property("answer");
+    for (const other of [key(1, "mine"), key(2, "MASTER_ADDR"), "MASTER_ADDR"]) expect(ask(other), other).to.have.property("subject");
+    expect(desk.waiting(1)).to.equal(1);
   });
 
   it("are not stopped for a node that checks its network, but when it joins", () => {

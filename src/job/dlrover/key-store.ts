@@ -64,15 +64,12 @@ function isInt(value: KvValue): value is number | bigint {
   return typeof value === "number" || typeof value === "bigint";
 }
 
-export function getKeys({ record }: DlroverLedger, keys: readonly string[]): (KvValue | null)[] {
-  return keys.map((key) => record.keys.get(key) ?? null);
+export function getKey({ record }: DlroverLedger, key: string): KvValue | null {
+  return record.keys.get(key) ?? null;
 }
 
-/** The first of the keys that is not there, or empty, which is the same to a client that waits. */
-export function missingKey({ record }: DlroverLedger, keys: readonly string[]): string | null {
-  return keys.find((key) => isEmpty(record.keys.get(key))) ?? null;
-}
-
-function isEmpty(value: KvValue | undefined): boolean {
+/** Not there, or empty, which is the same to a client that waits. */
+export function isMissing({ record }: DlroverLedger, key: string): boolean {
+  const value = record.keys.get(key);
   return value === undefined || (value instanceof Uint8Array && value.length === 0);
 }

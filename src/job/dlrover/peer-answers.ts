@@ -4,10 +4,11 @@ import type { JobEvent } from "../job-event.js";
 import { trainers } from "../job-record.js";
 import { type Ledger, isActive, isOver } from "../ledger.js";
 import { queueAction, takeAction } from "./action-queue.js";
+import { standInFor } from "./abandoned-keys.js";
 import * as requests from "./agent-requests.js";
 import * as agents from "./agent-rules.js";
 import type { AnyDlroverAnswer, DlroverRequest, NodeAction, Sender } from "./dlrover-request.js";
-import { missingKey } from "./key-store.js";
+import { isMissing } from "./key-store.js";
 import { checkDueAtMs, countCheckWaiting, joinCheck, reportCheck } from "./network-check.js";
 import { packWorld, type World } from "./packed-world.js";
 import { sharedOf } from "./peer-leaves.js";
@@ -50,8 +51,9 @@ export function answerPeer(ledger: Ledger, sender: Sender, request: DlroverReque
     case "get-world":
       return request.rendezvous === "network-check" ? getCheckWorld(ledger, request) : getWorld(ledger, sender, request);
     case "get-keys": {
-      const missing = request.waitMs > 0 ? missingKey(sharedOf(ledger), request.keys) : null;
-      return missing === null ? { answer: shared.answerKeys(ledger, sender, request) } : { subject: keySubject(missing), waitMs: request.waitMs };
+      const awaited = request.keys.find((key) => isMissing(sharedOf(ledger), key) && standInFor(ledger.job, key) === null);
+      const isHeld = awaited !== undefined && request.waitMs > 0;
+      return isHeld ? { subject: keySubject(awaited), waitMs: request.waitMs } : { answer: shared.answerKeys(ledger, sender, request) };
     }
     default:
       return { answer: answerAtOnce(ledger, sender, request) };

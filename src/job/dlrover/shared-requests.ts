@@ -3,6 +3,7 @@
 import type { NodeRecord } from "../job-record.js";
 import { type Ledger, isOver } from "../ledger.js";
 import { isLive } from "../node-state.js";
+import { standInFor } from "./abandoned-keys.js";
 import { listRunning, membersOfWorld, roundOfWorld, runningWorkers } from "./agent-requests.js";
 import { peerId } from "./agent-rules.js";
 import * as book from "./cluster-book.js";
@@ -35,7 +36,7 @@ export function answerKeys(ledger: Ledger, sender: Sender, request: Of<"add-key"
     case "add-key":
       return { value: keys.addOnce(shared, peerId(sender), request.key, request.value) };
     case "get-keys":
-      return { values: keys.getKeys(shared, request.keys) };
+      return { values: request.keys.map((key) => (keys.isMissing(shared, key) ? standInFor(ledger.job, key) : null) ?? keys.getKey(shared, key)) };
     case "set-keys":
       return { isOk: keys.setKeys(shared, request.pairs) };
   }
