@@ -86,12 +86,12 @@ const isPackage = (file) => file.includes("package");
 const [e2e, dlrover] = [storeyOf("e2e").filter((file) => !isDlrover(file)), storeyOf("e2e").filter(isDlrover)];
 if (wants("e2e")) for (const file of e2e) if (!isPackage(file)) await mocha(nameOf(file), [file]);
 // These hold no times, and run side by side, shown one after the other: DLRover's agents wait much of their time, for polls of 2 and 5 s; the package
-// may have to be compiled. Not all at once: each has up to eight agents and ranks, and their imports of torch are what a small machine is busy with.
+// may have to be compiled. Two at a time: each has up to eight agents and ranks, and their imports of torch are what a small machine is busy with.
 const beside = [...(wants("dlrover") ? dlrover : []), ...(wants("e2e") ? e2e.filter(isPackage) : [])].values();
 const inTurn = async () => {
   for (const file of beside) await mocha(nameOf(file), [file], true);
 };
-await Promise.all([inTurn(), inTurn(), inTurn()]);
+await Promise.all([inTurn(), inTurn()]);
 
 for (const failure of failures) process.stdout.write(`\n\u2717 ${failure}\n`);
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}\n`);

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { fixtures, ranksOf, wires } from "./dlrover-agent.js";
+import { fixtures, killMaster, ranksOf, wires } from "./dlrover-agent.js";
 import { dlroverPython } from "./dlrover-python.js";
 import { DroverHome, type Finished, waitFor } from "./drover-process.js";
 
@@ -34,13 +34,6 @@ describe("drover run --agent dlrover", function () {
   };
   const untilStep = (step: number, isSo: (line: Step) => boolean = () => true): Promise<Step> =>
     waitFor(() => `step ${step}; said: ${execFileSync("sh", ["-c", `tail -n 30 ${home.path}/jobs/j/logs/*`], { encoding: "utf8" })}`, () => steps(0).find((line) => line.step >= step && isSo(line)));
-  const killMaster = async (times: number): Promise<void> => {
-    for (let time = 0; time < times; time++) {
-      const { pid, restarts } = home.record("j", "master");
-      process.kill(pid, "SIGKILL");
-      await waitFor("the next master", () => (home.record("j", "master").restarts > restarts ? true : undefined));
-    }
-  };
   const isClean = async (): Promise<void> => {
     const memory = (): string[] => readdirSync("/dev/shm").filter((name) => name.startsWith("drover-j~"));
     await waitFor(() => `nothing to be left: ${home.leftovers().join("; ")} ${memory().join(" ")}`, () => (home.leftovers().length + memory().length === 0 ? true : undefined), 15_000);
@@ -62,7 +55,7 @@ describe("drover run --agent dlrover", function () {
   for (const wire of wires) it(`goes on from the checkpoint in memory when ranks are killed, from the start when the agent is, while the master is killed, over ${wire}`, async () => {
     const { finished } = run(["--nproc-per-node", "2", "--max-restarts", "5"], "flash.py", { STEPS: "150", DLROVER_MASTER_SERVICE_TYPE: wire });
     const first = await untilStep(10);
-    const killing = killMaster(kills);
+    const killing = killMaster(home, kills, { isOver: () => false, haveTurnsMs: 5_000 });
     const [rank] = ranksOf(home.path, "flash.py");
     if (rank === undefined) throw new Error("no rank runs");
     process.kill(rank, "SIGKILL");
