@@ -1,6 +1,7 @@
 /** Events as sentences for people; what is of no interest on a screen has none. */
 
 import type { HistoryEvent } from "../src/store/journal-messages.js";
+import { fieldsText } from "../src/wire/event-json.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -36,7 +37,7 @@ export function sentenceOf({ event }: HistoryEvent): string | null {
 /** Every event as one line: its own sentence, else its fields. */
 export function lineOf(stored: HistoryEvent): string {
   const { commitSeq, actor, atMs, type, event } = stored;
-  const short = JSON.stringify({ ...event, type: undefined });
-  const rest = sentenceOf(stored) ?? (short.length > 200 ? `${short.slice(0, 200)}…` : short);
+  const fields = fieldsText(event);
+  const rest = sentenceOf(stored) ?? (fields.length > 200 ? `${fields.slice(0, 200)}…` : fields);
   return `${String(commitSeq).padStart(5)}  ${new Date(atMs).toISOString().slice(11, 23)}  ${actor.padEnd(19)} ${type}  ${rest}`;
 }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { jobFiles } from "../../src/launch/job-folder.js";
 import type { HistoryEvent } from "../../src/store/journal-messages.js";
 import { JournalReader } from "../../src/store/journal-reader.js";
+import { eventJson } from "../../src/wire/event-json.js";
 import { lineOf } from "../event-text.js";
 import { findJob, specOf, stateOf } from "../jobs.js";
 import { LogTail } from "../log-tail.js";
@@ -34,7 +35,7 @@ type EventOptions = Readonly<{ follow?: boolean; actor?: string; type?: string; 
 export async function events(name: string | undefined, options: EventOptions): Promise<number> {
   const job = findJob(name);
   const reader = new JournalReader(jobFiles(job.dir).state);
-  const print = (event: HistoryEvent): void => void process.stdout.write(`${options.json === true ? JSON.stringify(event) : lineOf(event)}\n`);
+  const print = (event: HistoryEvent): void => void process.stdout.write(`${options.json === true ? eventJson(event) : lineOf(event)}\n`);
   const filter = {
     ...(options.actor === undefined ? {} : { actor: options.actor }),
     ...(options.type === undefined ? {} : { types: options.type.split(",") }),

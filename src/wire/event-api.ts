@@ -1,7 +1,6 @@
 /** How the job's history is asked for, and shown. */
 
 import * as z from "zod";
-import type { HistoryEvent } from "../store/journal-messages.js";
 import { list, whole } from "./scalars.js";
 
 const names = z
@@ -43,16 +42,3 @@ const event = z.object({
 
 export const eventsAnswer = z.object({ events: list(event) });
 export const streamAnswer = z.string().describe("server-sent events: id is the commitSeq, event the type, data one event as JSON");
-
-/** An event as JSON can carry it: maps as objects, sets as arrays, bytes as base64, bigints as text. */
-export function eventJson(event: HistoryEvent): string {
-  return JSON.stringify(event, (_key, value: unknown) => plainOf(value));
-}
-
-function plainOf(value: unknown): unknown {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Map) return Object.fromEntries(value as Map<string, unknown>);
-  if (value instanceof Set) return [...(value as Set<unknown>)];
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  return value;
-}

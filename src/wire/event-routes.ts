@@ -1,7 +1,8 @@
 /** The history of the job: pages of events, and the stream of those to come (server-sent events). */
 
 import type { HistoryFilter } from "../store/journal-messages.js";
-import { eventJson, eventsAnswer, eventsQuery, streamAnswer, streamQuery } from "./event-api.js";
+import { eventsAnswer, eventsQuery, streamAnswer, streamQuery } from "./event-api.js";
+import { eventJson } from "./event-json.js";
 import type { EventStreams } from "./event-streams.js";
 import { HttpError } from "./http-error.js";
 import { type Route, route } from "./route.js";

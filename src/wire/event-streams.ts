@@ -10,7 +10,7 @@ import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HistoryEvent, HistoryFilter, HistoryQuery } from "../store/journal-messages.js";
 import { JournalReader } from "../store/journal-reader.js";
-import { eventJson } from "./event-api.js";
+import { eventJson } from "./event-json.js";
 import { HttpError } from "./http-error.js";
 import { eventText } from "./sse-text.js";
 

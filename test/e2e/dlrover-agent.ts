@@ -10,7 +10,9 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { DroverHome, type Finished, killIfAlive, waitFor } from "./drover-process.js";
 import { jobDirOf, jobFiles, type MasterRecord, readJson } from "../../src/launch/job-folder.js";
+import type { HistoryEvent } from "../../src/store/journal-messages.js";
 import { JournalReader } from "../../src/store/journal-reader.js";
+import { eventJson } from "../../src/wire/event-json.js";
 import { dlroverPython } from "./dlrover-python.js";
 
 export type Wire = "grpc" | "http";
@@ -171,7 +173,7 @@ export class DlroverJob {
   }
 
   /** The last of all its events, in their order. */
-  lastEvents(limit: number): readonly unknown[] {
+  lastEvents(limit: number): readonly HistoryEvent[] {
     const reader = new JournalReader(jobFiles(jobDirOf(this.home.path, "j")).state);
     try {
       return reader.read({ order: "newest-first", limit }).reverse();
@@ -235,7 +237,7 @@ export async function overBoth(scenario: (job: DlroverJob) => Promise<void>): Pr
         ]);
       } catch (error) {
         const said = job.agents.map(({ output }) => output.slice(-2_000)).join("\n--- next agent\n");
-        const events = job.lastEvents(150).map((event) => JSON.stringify(event)).join("\n");
+        const events = job.lastEvents(150).map(eventJson).join("\n");
         throw new Error(`over ${wire}: ${error instanceof Error ? error.message : String(error)}\n${said}\n--- the job's last events\n${events}`, { cause: error });
       } finally {
         limit.abort();
