@@ -37,7 +37,10 @@ export function sentenceOf({ event }: HistoryEvent): string | null {
 /** Every event as one line: its own sentence, else its fields. */
 export function lineOf(stored: HistoryEvent): string {
   const { commitSeq, actor, atMs, type, event } = stored;
-  const fields = fieldsText(event);
-  const rest = sentenceOf(stored) ?? (fields.length > 200 ? `${fields.slice(0, 200)}…` : fields);
+  const rest = sentenceOf(stored) ?? shortened(fieldsText(event));
   return `${String(commitSeq).padStart(5)}  ${new Date(atMs).toISOString().slice(11, 23)}  ${actor.padEnd(19)} ${type}  ${rest}`;
+}
+
+function shortened(fields: string): string {
+  return fields.length > 200 ? `${fields.slice(0, 200)}…` : fields;
 }

@@ -10,7 +10,7 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { DroverHome, type Finished, killIfAlive, waitFor } from "./drover-process.js";
 import { jobDirOf, jobFiles, type MasterRecord, readJson } from "../../src/launch/job-folder.js";
-import type { HistoryEvent } from "../../src/store/journal-messages.js";
+import type { HistoryEvent, HistoryQuery } from "../../src/store/journal-messages.js";
 import { JournalReader } from "../../src/store/journal-reader.js";
 import { eventJson } from "../../src/wire/event-json.js";
 import { dlroverPython } from "./dlrover-python.js";
@@ -81,7 +81,7 @@ const unansweredMaxMs = 15_000;
  * kill -9 of the master, again and again, each time once the next one serves. Where that takes long, on a slow machine, somebody is answered in between, and
  * all have their turn: stock clients give up after 50 s. Ends before its time only with the job.
  */
-export async function killMaster(home: DroverHome, times: number, { isOver, haveTurnsMs }: Readonly<{ isOver: () => boolean; haveTurnsMs: number }>): Promise<void> {
+export async function killMaster(home: DroverHome, times: number, isOver = (): boolean => false, haveTurnsMs = retryMs): Promise<void> {
   let answeredAtMs = Date.now();
   for (let time = 0; time < times && !isOver(); time++) {
     const { pid, restarts } = home.record("j", "master");
@@ -96,8 +96,9 @@ export async function killMaster(home: DroverHome, times: number, { isOver, have
 
 /** This master has answered a message of DLRover's. */
 async function hasAnswered(home: DroverHome): Promise<boolean> {
-  const { address } = readJson(jobFiles(jobDirOf(home.path, "j")).master) as MasterRecord;
-  const headers = { authorization: `Bearer ${readFileSync(jobFiles(jobDirOf(home.path, "j")).token, "utf8").trim()}` };
+  const { master, token } = jobFiles(jobDirOf(home.path, "j"));
+  const { address } = readJson(master) as MasterRecord;
+  const headers = { authorization: `Bearer ${readFileSync(token, "utf8").trim()}` };
   const text = await fetch(`http://${address}/metrics`, { headers }).then((response) => response.text(), () => "");
   return /^drover_dlrover_messages_total\{.*\} [1-9]/m.test(text);
 }
@@ -159,24 +160,23 @@ export class DlroverJob {
   async killMaster(times: number): Promise<void> {
     let isOver = false;
     void this.ended.then(() => (isOver = true));
-    await killMaster(this.home, times, { isOver: () => isOver, haveTurnsMs: this.agents.length > 0 ? retryMs : 0 });
+    await killMaster(this.home, times, () => isOver, this.agents.length > 0 ? retryMs : 0);
   }
 
   /** Events of the job of this type. */
   events(type: string): readonly Record<string, unknown>[] {
-    const reader = new JournalReader(jobFiles(jobDirOf(this.home.path, "j")).state);
-    try {
-      return reader.read({ order: "oldest-first", types: [type], limit: 10_000 }).map(({ event }) => event as Record<string, unknown>);
-    } finally {
-      reader.close();
-    }
+    return this.#history({ order: "oldest-first", types: [type], limit: 10_000 }).map(({ event }) => event as Record<string, unknown>);
   }
 
   /** The last of all its events, in their order. */
   lastEvents(limit: number): readonly HistoryEvent[] {
+    return this.#history({ order: "newest-first", limit }).reverse();
+  }
+
+  #history(query: HistoryQuery): HistoryEvent[] {
     const reader = new JournalReader(jobFiles(jobDirOf(this.home.path, "j")).state);
     try {
-      return reader.read({ order: "newest-first", limit }).reverse();
+      return reader.read(query);
     } finally {
       reader.close();
     }

@@ -55,7 +55,7 @@ describe("drover run --agent dlrover", function () {
   for (const wire of wires) it(`goes on from the checkpoint in memory when ranks are killed, from the start when the agent is, while the master is killed, over ${wire}`, async () => {
     const { finished } = run(["--nproc-per-node", "2", "--max-restarts", "5"], "flash.py", { STEPS: "150", DLROVER_MASTER_SERVICE_TYPE: wire });
     const first = await untilStep(10);
-    const killing = killMaster(home, kills, { isOver: () => false, haveTurnsMs: 5_000 });
+    const killing = killMaster(home, kills);
     const [rank] = ranksOf(home.path, "flash.py");
     if (rank === undefined) throw new Error("no rank runs");
     process.kill(rank, "SIGKILL");

@@ -7,8 +7,7 @@
  */
 
 import { type JobRecord, trainers } from "../job-record.js";
-
-const pattern = /^(elastic-training|network-check)\/torch\.rendezvous\.\1\.(\d+)\.(\d+)\/(.+)$/;
+import { roundKeyOf, type RoundKey } from "./dlrover-record.js";
 
 /** Nobody listens there. */
 const standIns: ReadonlyMap<string, Uint8Array> = new Map(
@@ -19,17 +18,23 @@ const standIns: ReadonlyMap<string, Uint8Array> = new Map(
 
 /** What stands in for a key that is not there; null where it may still come. */
 export function standInFor(job: JobRecord, key: string): Uint8Array | null {
-  const [, rendezvous, round, group, name = ""] = pattern.exec(key) ?? [];
-  const isOver = rendezvous === "elastic-training" ? isTrainingOver(job, Number(round)) : isCheckOver(job, Number(round), Number(group));
-  return rendezvous !== undefined && isOver ? (standIns.get(name) ?? null) : null;
+  const of = roundKeyOf(key);
+  return of && isOver(job, of) ? (standIns.get(of.name) ?? null) : null;
 }
 
-function isTrainingOver({ groups }: JobRecord, round: number): boolean {
-  return round < (groups.get(trainers)?.round ?? 0);
+function isOver(job: JobRecord, key: RoundKey): boolean {
+  switch (key.rendezvous) {
+    case "elastic-training":
+      return key.round < (job.groups.get(trainers)?.round ?? 0);
+    case "network-check":
+      return isCheckOver(job, key);
+    default:
+      return false;
+  }
 }
 
 /** Of a group whose first member is done with it, as one that is gone is too (N3), nothing more is to come. */
-function isCheckOver({ dlrover: { check } }: JobRecord, round: number, group: number): boolean {
+function isCheckOver({ dlrover: { check } }: JobRecord, { round, group }: RoundKey): boolean {
   const first = check.groups[group]?.[0];
   return round < check.round || (round === check.round && first !== undefined && check.reported.has(first));
 }

@@ -92,10 +92,12 @@ export function openDlroverRecord(): DlroverRecord {
   };
 }
 
-/** `<rendezvous>/torch.rendezvous.<rendezvous>.<round>.<group>/…`: the part before the group; null for other keys. */
-export function roundPrefixOf(key: string): Readonly<{ rendezvous: string; prefix: string }> | null {
-  const parts = /^([^/]+)\/torch\.rendezvous\.\1\.(\d+)\./.exec(key);
-  return parts?.[1] === undefined ? null : { rendezvous: parts[1], prefix: parts[0] };
+export type RoundKey = Readonly<{ rendezvous: string; prefix: string; round: number; group: number; name: string }>;
+
+/** `<rendezvous>/torch.rendezvous.<rendezvous>.<round>.<group>/<name>`, `prefix` being the part before the group; null for other keys. */
+export function roundKeyOf(key: string): RoundKey | null {
+  const [, prefix, rendezvous, round, group, name = ""] = /^(([^/]+)\/torch\.rendezvous\.\2\.(\d+)\.)(?:(\d+)\/(.+))?/.exec(key) ?? [];
+  return prefix === undefined || rendezvous === undefined ? null : { rendezvous, prefix, round: Number(round), group: Number(group), name };
 }
 
 export function sizeOf(key: string, value: KvValue): number {
@@ -108,7 +110,7 @@ function setKeys(record: DlroverRecord, { pairs }: Extract<DlroverEvent, { type:
     const former = record.keys.get(key);
     record.keyBytes += sizeOf(key, value) - (former === undefined ? 0 : sizeOf(key, former));
     record.keys.set(key, value);
-    const round = former === undefined ? roundPrefixOf(key) : null;
+    const round = former === undefined ? roundKeyOf(key) : null;
     if (!round) continue;
     const known = record.rounds.get(round.rendezvous) ?? [];
     if (!known.includes(round.prefix)) record.rounds.set(round.rendezvous, [...known, round.prefix]);

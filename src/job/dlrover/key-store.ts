@@ -1,7 +1,7 @@
 /** The key-value store of DLRover's agents: set, add, get; keys of old rounds go (R1). */
 
 import type { DlroverLedger } from "./dlrover-ledger.js";
-import { keyBytesMax, keysMax, roundPrefixOf, roundsKept, sizeOf } from "./dlrover-record.js";
+import { keyBytesMax, keysMax, roundKeyOf, roundsKept, sizeOf } from "./dlrover-record.js";
 import type { KvValue } from "./dlrover-request.js";
 
 type Pairs = readonly (readonly [key: string, value: KvValue])[];
@@ -13,7 +13,7 @@ export function setKeys(ledger: DlroverLedger, pairs: Pairs): boolean {
   const bytes = pairs.reduce((sum, [key, value]) => sum + sizeOf(key, value), 0);
   if (record.keys.size + more > keysMax || record.keyBytes + bytes > keyBytesMax) return false;
   ledger.emit({ type: "keys-set", pairs });
-  for (const [key] of pairs) forgetRounds(ledger, roundPrefixOf(key)?.rendezvous);
+  for (const [key] of pairs) forgetRounds(ledger, roundKeyOf(key)?.rendezvous);
   return true;
 }
 
@@ -30,7 +30,7 @@ const memberCount = "/num_members";
  * stay shut. It counts each peer once, and answers it the same again.
  */
 export function addOnce(ledger: DlroverLedger, peer: string, key: string, value: KvValue): KvValue {
-  if (!key.endsWith(memberCount) || roundPrefixOf(key) === null) return addToKey(ledger, key, value);
+  if (!key.endsWith(memberCount) || roundKeyOf(key) === null) return addToKey(ledger, key, value);
   const known = ledger.record.counted.get(key)?.get(peer);
   if (known !== undefined) return known;
   const sum = addToKey(ledger, key, value);

@@ -14,6 +14,7 @@ import { constants, createServer, type IncomingHttpHeaders, type ServerHttp2Sess
 import type { Duplex } from "node:stream";
 import protobuf from "protobufjs/minimal.js";
 import type { DlroverDesk, Envelope } from "./dlrover-desk.js";
+import { readAll } from "./read-all.js";
 import type { Method } from "./row.js";
 
 const { Reader, Writer } = protobuf;
@@ -81,22 +82,12 @@ function serveCall(desk: DlroverDesk, stream: ServerHttp2Stream, headers: Incomi
 }
 
 /** U1: the bytes of the one message of a call. */
-function readMessage(stream: ServerHttp2Stream): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
-    let size = 0;
-    stream.on("data", (part: Buffer) => {
-      size += part.length;
-      if (size <= prefixBytes + bytesMax) parts.push(part);
-      else reject(new CallError(status.resourceExhausted, `a message has at most ${bytesMax} bytes`));
-    });
-    stream.on("end", () => {
-      const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
-      if (size < prefixBytes || bytes.readUInt32BE(1) !== size - prefixBytes) reject(new CallError(status.internal, "a call has one message, of the length that it says"));
-      else if (bytes[0] !== 0) reject(new CallError(status.unimplemented, "messages that are compressed are not read here"));
-      else resolve(bytes.subarray(prefixBytes));
-    });
-  });
+async function readMessage(stream: ServerHttp2Stream): Promise<Buffer> {
+  const bytes = await readAll(stream, prefixBytes + bytesMax, () => new CallError(status.resourceExhausted, `a message has at most ${bytesMax} bytes`));
+  const size = bytes.length - prefixBytes;
+  if (size < 0 || bytes.readUInt32BE(1) !== size) throw new CallError(status.internal, "a call has one message, of the length that it says");
+  if (bytes[0] !== 0) throw new CallError(status.unimplemented, "messages that are compressed are not read here");
+  return bytes.subarray(prefixBytes);
 }
 
 const prefixBytes = 5;

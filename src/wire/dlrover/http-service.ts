@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import * as z from "zod";
 import { writeMessage } from "./message-codec.js";
 import type { DlroverDesk } from "./dlrover-desk.js";
+import { readAll } from "./read-all.js";
 import type { Method } from "./row.js";
 
 /** A body is base64 of a message of at most 256 MiB. */
@@ -53,18 +54,13 @@ async function serve(desk: DlroverDesk, method: Method, body: string, hasLeft: (
   return served instanceof Uint8Array ? writeMessage("BaseResponse", { success: false, data: served }) : writeMessage("BaseResponse", { success: true, data: noData });
 }
 
-function bodyOf(request: IncomingMessage): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
-    let size = 0;
-    request.on("data", (part: Buffer) => {
-      size += part.length;
-      if (size > bodyBytesMax) request.destroy(new Error(`a body of more than ${bodyBytesMax} bytes`));
-      else parts.push(part);
-    });
-    request.on("end", () => resolve((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString("utf8") ?? ""));
-    request.on("error", reject);
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const bytes = await readAll(request, bodyBytesMax, () => {
+    const error = new Error(`a body of more than ${bodyBytesMax} bytes`);
+    request.destroy(error);
+    return error;
   });
+  return bytes.toString("utf8");
 }
 
 function answer(response: ServerResponse, status: number, body: Buffer | string): void {
