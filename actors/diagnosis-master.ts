@@ -83,7 +83,7 @@ function receive(state: DiagnosisMasterState, message: DiagnosisMasterMessage, c
       return judgeFacts(state, message, ctx);
     case "observe-world":
       if (message.round === state.record.world?.round) return; // Told again after a restart of the Job Manager.
-      ctx.emit({ type: "world-observed", round: message.round, ranks: message.ranks });
+      ctx.emit({ type: "world-observed", round: message.round, nodes: message.nodes });
       return watchWorld(state, ctx);
     case "observe-progress":
       return observeProgress(state, message, ctx);
@@ -136,7 +136,7 @@ function watchWorld(state: DiagnosisMasterState, ctx: Context): void {
     state.volatile.world = null;
     return ctx.cancel("look");
   }
-  state.volatile.world = newWorld(world.round, world.ranks, ctx.now());
+  state.volatile.world = newWorld(world.round, world.nodes, ctx.now());
   if (world.hasMoved) state.volatile.world.advancedAtMs = ctx.now(); // W4
   lookLater(state, ctx);
 }

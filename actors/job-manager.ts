@@ -30,7 +30,7 @@ import type { RankProgress } from "../src/job/rank-report.js";
 import { reportRanks } from "../src/job/rank-rules.js";
 import { joinRound, roundDueAtMs } from "../src/job/round-rules.js";
 import { scalingNodesOf } from "../src/job/scaling-node.js";
-import { ranksAndNodes, samplesPerSecondOf, viewWorld } from "../src/job/world-view.js";
+import { samplesPerSecondOf, viewWorld, worldNodesOf } from "../src/job/world-view.js";
 import { type ActorContext, defineActor, type ReplyHandle } from "../src/runtime/actor.js";
 import type { JobManagerMessage, StaleAgent } from "./protocol/job-manager.js";
 import { diagnosisMaster, jobAutoScaler, masterOrchestrator, scheduler, taskManager } from "./protocol/refs.js";
@@ -337,6 +337,7 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
       volatile.haveNodesChanged = true;
       return announceEnd(event, ctx);
     case "node-joined": {
+      if (job.groups.get(event.group)?.kind === "first") return; // Nobody has had ranks yet, nor shards.
       const because = `round ${event.round} begins`;
       return ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: null, because });
     }
@@ -390,7 +391,7 @@ function tellPhase(state: JobManagerState, ctx: Context): void {
   const phase = group.phase === "sealed" ? "running" : open[group.kind];
   const because = phase === "running" ? `${group.worldSize} ranks begin in round ${group.round}` : group.because;
   ctx.tell(masterOrchestrator, { type: "report-phase", phase, because });
-  if (phase === "running") ctx.tell(diagnosisMaster, { type: "observe-world", round: group.round, ranks: ranksAndNodes(state.job, group) });
+  if (phase === "running") ctx.tell(diagnosisMaster, { type: "observe-world", round: group.round, nodes: worldNodesOf(group) });
 }
 
 function tellNodes({ job, volatile }: JobManagerState, ctx: Context): void {

@@ -8,7 +8,7 @@
  *       `keysMax` keys.
  */
 
-import type { WorldRank } from "./diagnosis-world.js";
+import type { WorldNode } from "./diagnosis-world.js";
 import { cutMiddle } from "./diagnosis-stacks.js";
 import type { Finding } from "./finding.js";
 import type { JobSpec } from "./job-spec.js";
@@ -31,7 +31,7 @@ export type DiagnosisRecord = {
   /** Whether the job is in the stage in which steps are expected. */
   isRunning: boolean;
   /** `hasMoved`: a step of this round was seen. */
-  world: Readonly<{ round: number; ranks: readonly WorldRank[]; hasMoved: boolean }> | null;
+  world: Readonly<{ round: number; nodes: readonly WorldNode[]; hasMoved: boolean }> | null;
   /** Oldest first. */
   findings: Finding[];
   readonly keys: Set<string>;
@@ -39,7 +39,7 @@ export type DiagnosisRecord = {
 
 export type DiagnosisEvent =
   | Readonly<{ type: "watch-changed"; settings: WatchSettings; isRunning: boolean }>
-  | Readonly<{ type: "world-observed"; round: number; ranks: readonly WorldRank[] }>
+  | Readonly<{ type: "world-observed"; round: number; nodes: readonly WorldNode[] }>
   /** The first step of the round was seen. */
   | Readonly<{ type: "world-moved" }>
   | Readonly<{ type: "finding-made"; key: string; finding: Finding }>;
@@ -61,7 +61,7 @@ export function applyDiagnosisEvent(record: DiagnosisRecord, event: DiagnosisEve
       record.isRunning = event.isRunning;
       return;
     case "world-observed":
-      record.world = { round: event.round, ranks: event.ranks, hasMoved: false };
+      record.world = { round: event.round, nodes: event.nodes, hasMoved: false };
       return;
     case "world-moved":
       if (record.world !== null) record.world = { ...record.world, hasMoved: true };

@@ -7,7 +7,8 @@
 
 import type { RankProgress } from "./rank-report.js";
 
-export type WorldRank = Readonly<{ rank: number; node: string }>;
+/** A node and how many ranks it has; a world has its nodes in the order of their ranks. */
+export type WorldNode = Readonly<{ node: string; ranks: number }>;
 
 export type RankTrack = {
   readonly rank: number;
@@ -37,8 +38,9 @@ export type ObservedWorld = {
 
 const stepTimesMax = 101;
 
-export function newWorld(round: number, ranks: readonly WorldRank[], nowMs: number): ObservedWorld {
-  const tracks = ranks.map(({ rank, node }): [number, RankTrack] => [
+export function newWorld(round: number, nodes: readonly WorldNode[], nowMs: number): ObservedWorld {
+  const places = nodes.flatMap(({ node, ranks }) => Array.from({ length: ranks }, () => node));
+  const tracks = places.map((node, rank): [number, RankTrack] => [
     rank,
     { rank, node, step: null, stepAtMs: null, windowStep: null, cpuSum: 0, cpuCount: 0, slowWindows: 0 },
   ]);

@@ -11,8 +11,7 @@ type Fact<Type extends string, Fields extends object> = Readonly<{ type: Type } 
 /** Who and where, for people. */
 type At = Readonly<{ node: string; host: string | null }>;
 
-/** `pid`: null where its agent (DLRover's) does not say. */
-export type RankStart = Readonly<{ rank: number; localRank: number; pid: number | null; state: "starting" | "running" }>;
+export type RankStart = Readonly<{ rank: number; localRank: number; pid: number; state: "starting" | "running" }>;
 
 export type JobEvent =
   | DlroverEvent
@@ -31,7 +30,7 @@ export type JobEvent =
   | Fact<"round-opened", { group: string; round: number; kind: RoundKind; because: string; isCharged: boolean; graceMs: number; atMs: number }>
   /** Agents say how many nodes a world takes; the newest word counts. */
   | Fact<"rendezvous-set", { min: number; max: number; unit: number; lastCallMs: number; joinTimeoutMs: number; because: string; atMs: number }>
-  /** Its agent (DLRover's) waits from now on for a world that it is in. */
+  /** Its agent (DLRover's) waits from now on for a world that it is in: the node is fit. */
   | Fact<"world-asked", At & { nproc: number; address: string; atMs: number }>
   | Fact<"replacement-called-for", At & { because: string }>
   | Fact<"node-joined", At & { group: string; round: number; nproc: number; storeHost: string; storePort: number; atMs: number }>
@@ -42,6 +41,8 @@ export type JobEvent =
       { group: string; round: number; members: readonly Member[]; worldSize: number; masterAddr: string; masterPort: number; because: string; atMs: number }
     >
   | Fact<"ranks-started", At & { group: string; round: number; ranks: readonly RankStart[] }>
+  /** Its agent (DLRover's) was told the world: all of its ranks begin. Their pids it does not say. */
+  | Fact<"world-taken", At & { group: string; round: number }>
   | Fact<"rank-succeeded", At & { group: string; round: number; rank: number; localRank: number }>
   | Fact<"rank-stopped", At & { group: string; round: number; rank: number; localRank: number; exitCode: number | null; signal: string | null }>
   /** `isLate`: the round was already over when this was heard. */

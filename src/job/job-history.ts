@@ -136,11 +136,7 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
       if (group && isFit(node.state) && job.spec?.agents.kind !== "dlrover") standBy(group, node.id, event.atMs);
       return expect(group, node);
     case "node-found-fit":
-      move(node, "found-fit");
-      group?.pending.delete(node.id);
-      if (group?.phase === "open") move(node, "round-opened");
-      if (group?.phase === "sealed") standBy(group, node.id, event.atMs);
-      return touch(job, node, touched);
+      return noteFit(job, group, node, event.atMs, touched);
     case "node-stands-by":
       if (group) standBy(group, node.id, event.atMs);
       return;
@@ -163,12 +159,16 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
       return;
     case "world-asked":
       node.wish = { nproc: event.nproc, storeHost: event.address, storePort: 0 };
+      if (!isFit(node.state)) noteFit(job, group, node, event.atMs, touched);
       return;
     case "node-joined":
       if (group) noteJoined(job, group, node, event);
       return;
     case "ranks-started":
-      return noteRanksStarted(node, event);
+      return noteRanksStarted(node, event.ranks);
+    case "world-taken":
+      for (const rank of node.ranks) rank.state = "running";
+      return;
     case "rank-succeeded":
     case "rank-stopped":
       return noteRankEnd(group, node, event);
@@ -206,6 +206,14 @@ function pauseGroup(group: GroupRecord): void {
   group.awaited.clear();
   group.standby.clear();
   group.verdict = null;
+}
+
+function noteFit(job: JobRecord, group: GroupRecord | undefined, node: NodeRecord, atMs: number, touched: Set<string>): void {
+  move(node, "found-fit");
+  group?.pending.delete(node.id);
+  if (group?.phase === "open") move(node, "round-opened");
+  if (group?.phase === "sealed") standBy(group, node.id, atMs);
+  touch(job, node, touched);
 }
 
 /** It had ended well and begins anew, while a round is open. */

@@ -167,8 +167,8 @@ export function groupOf(role: Role, node: string): string {
   return role === "worker" || role === "chief" ? trainers : node;
 }
 
-/** A node with its ranks is about as large as so many events. */
-const eventsANode = 8;
+/** To write a node with its ranks (eight, say) takes about as long as to write so many events. */
+const eventsANode = 16;
 
 /** How large the record is, for its snapshots: about as many events are as large. */
 export function sizeInEvents({ nodes, dlrover }: JobRecord): number {

@@ -1,5 +1,6 @@
 /** What a person or a program sees of a job's nodes and ranks. */
 
+import type { WorldNode } from "./diagnosis-world.js";
 import { goodputOf } from "./goodput.js";
 import { type GroupRecord, type JobRecord, type NodeRecord, trainers } from "./job-record.js";
 import type { Role } from "./job-spec.js";
@@ -167,7 +168,7 @@ function ranksOf(job: JobRecord, group: GroupRecord, gauges: Gauges): RankView[]
   });
 }
 
-/** Who is in the world of the group, and where. */
-export function ranksAndNodes(job: JobRecord, group: GroupRecord): Readonly<{ rank: number; node: string }>[] {
-  return [...group.members.keys()].flatMap((node) => (job.nodes.get(node)?.ranks ?? []).map(({ rank }) => ({ rank, node })));
+/** Who is in the world of the group, in the order of ranks. */
+export function worldNodesOf(group: GroupRecord): WorldNode[] {
+  return [...group.members.values()].map(({ node, nproc }) => ({ node, ranks: nproc }));
 }

@@ -53,8 +53,8 @@ describe("diagnosis master", () => {
     toOrchestrator.flatMap((message) => (message.type === "report-finding" ? [message.finding] : []));
   const probes = (): string[] =>
     toJobManager.flatMap((message) => (message.type === "collect-stacks" ? [message.probe] : []));
-  const run = async (diagnosis: Partial<JobSpec["diagnosis"]> = {}, ranks = [0, 1, 2]): Promise<void> => {
-    system.tell(ref, { type: "observe-world", round: 1, ranks: ranks.map((rank) => ({ rank, node: `n${rank}` })) });
+  const run = async (diagnosis: Partial<JobSpec["diagnosis"]> = {}, ranks = 3): Promise<void> => {
+    system.tell(ref, { type: "observe-world", round: 1, nodes: Array.from({ length: ranks }, (_, at) => ({ node: `n${at}`, ranks: 1 })) });
     system.tell(ref, { type: "watch-job", spec: specOf(diagnosis), isRunning: true });
     await system.settle();
   };
@@ -188,7 +188,7 @@ describe("diagnosis master", () => {
     await run();
     await step([5, 5, 5]);
     await system.advance(hangTimeoutMs - 100);
-    system.tell(ref, { type: "observe-world", round: 2, ranks: [{ rank: 0, node: "n0" }] });
+    system.tell(ref, { type: "observe-world", round: 2, nodes: [{ node: "n0", ranks: 1 }] });
     await system.advance(hangTimeoutMs * 2);
     expect(probes()).to.deep.equal([]);
     await step([6], { round: 2 });

@@ -32,7 +32,7 @@ describe("diagnosis record", () => {
 
   it("comes back from its snapshot as it was", () => {
     const record = newDiagnosisRecord();
-    applyDiagnosisEvent(record, { type: "world-observed", round: 3, ranks: [{ rank: 0, node: "n0" }] });
+    applyDiagnosisEvent(record, { type: "world-observed", round: 3, nodes: [{ node: "n0", ranks: 1 }] });
     applyDiagnosisEvent(record, { type: "world-moved" });
     applyDiagnosisEvent(record, { type: "finding-made", key: "k", finding: finding(1) });
     expect(parseDiagnosis(takeDiagnosis(record))).to.deep.equal(record);

@@ -179,7 +179,7 @@ describe("DLRover's agents, in any order", () => {
       for (const each of all) play.do(each);
       for (const { type } of play.events) seen.set(type, (seen.get(type) ?? 0) + 1);
     }
-    const types = ["rendezvous-set", "world-asked", "node-stands-by", "replacement-called-for", "round-sealed", "ranks-started", "rank-failed", "rank-succeeded"];
+    const types = ["rendezvous-set", "world-asked", "node-stands-by", "replacement-called-for", "round-sealed", "world-taken", "rank-failed", "rank-succeeded"];
     for (const type of [...types, "world-succeeded", "node-emptied", "node-ended", "agent-ended", "job-over"]) expect(seen.get(type) ?? 0, type).to.be.above(10);
   });
 

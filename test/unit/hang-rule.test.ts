@@ -7,7 +7,7 @@ import { progressOf } from "../fixtures/rank-progress.js";
 function world(ranks = 3): ObservedWorld {
   return newWorld(
     1,
-    Array.from({ length: ranks }, (_, rank) => ({ rank, node: `n${rank}` })),
+    Array.from({ length: ranks }, (_, at) => ({ node: `n${at}`, ranks: 1 })),
     0,
   );
 }

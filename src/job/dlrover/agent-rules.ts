@@ -131,7 +131,6 @@ export function joinTraining(ledger: Ledger, node: NodeRecord, join: Readonly<{ 
   if (isSeated && isFit(node.state) && node.ranks.every(({ state }) => state === "assigned")) return lastSealed(group()) - 1; // Said again.
   const before = lastSealed(group());
   ledger.emit({ type: "world-asked", node: id, host, nproc: join.nproc, address: join.address, atMs: nowMs });
-  if (!isFit(node.state)) ledger.emit({ type: "node-found-fit", node: id, host, because: "its agent joins", atMs: nowMs });
   takePart(ledger, node, join);
   return before;
 }
@@ -160,8 +159,7 @@ function lastSealed(group: GroupRecord | undefined): number {
 /** The agent has its world: its ranks begin. */
 export function noteWorldTaken(ledger: Ledger, node: NodeRecord, group: GroupRecord): void {
   if (!node.ranks.some(({ state }) => state === "assigned")) return;
-  const ranks = node.ranks.map(({ rank, localRank }) => ({ rank, localRank, pid: null, state: "running" as const }));
-  ledger.emit({ type: "ranks-started", node: node.id, host: node.host, group: group.id, round: group.round, ranks });
+  ledger.emit({ type: "world-taken", node: node.id, host: node.host, group: group.id, round: group.round });
 }
 
 /** Failed ranks, as JSON of DLRover's agent has them: by rank, { local_rank, exitcode, message, datetime }. */

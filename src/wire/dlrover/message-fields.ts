@@ -1,7 +1,7 @@
 /** The kinds of fields that DLRover's messages have: how each is read, leniently, and written. Read leniently: what is missing, None or of another kind is the default. */
 
 import type { KvValue } from "../../job/dlrover/dlrover-request.js";
-import { PickleWriter } from "./pickle-writer.js";
+import { encodedName, PickleWriter } from "./pickle-writer.js";
 import { PyFloat, PyObject, type PickleValue } from "./pickle-value.js";
 
 export type Field<Value> = Readonly<{
@@ -116,15 +116,25 @@ export function readFields<Of extends Fields>(fields: Of, object: PyObject | nul
   return values as ValuesOf<Of>;
 }
 
+type NamedField = Readonly<{ name: string; encoded: Buffer; field: Field<unknown> }>;
+
+/** The fields of a class with their names as they are written, made once. */
+const namedFields = new WeakMap<Fields, readonly NamedField[]>();
+
+function named(fields: Fields): readonly NamedField[] {
+  let list = namedFields.get(fields);
+  if (!list) namedFields.set(fields, (list = Object.entries(fields).map(([name, field]) => ({ name, encoded: encodedName(name), field }))));
+  return list;
+}
+
 /** What is not given is the default: all fields are sent, for Python's `BUILD` runs no constructor. */
 export function writeObject<Of extends Fields>(writer: PickleWriter, cls: string, fields: Of, values: Partial<ValuesOf<Of>>): void {
   writer.instance(cls);
-  const names = Object.keys(fields);
-  if (names.length === 0) return;
-  writer.pairs(names, (name) => {
-    const field = fields[name];
-    writer.text(name);
-    field?.write(writer, (values as Record<string, unknown>)[name] ?? field.fallback);
+  const list = named(fields);
+  if (list.length === 0) return;
+  writer.pairs(list, ({ name, encoded, field }) => {
+    writer.raw(encoded);
+    field.write(writer, (values as Record<string, unknown>)[name] ?? field.fallback);
   });
   writer.byte(0x62);
 }

@@ -39,7 +39,7 @@ function decoded(bytes: Uint8Array): string | null {
 
 /** Half of a pair, which no UTF-8 has. */
 export function hasLoneSurrogate(text: string): boolean {
-  return /\p{Surrogate}/u.test(text);
+  return !text.isWellFormed();
 }
 
 export function bytesOf(text: string): Buffer {

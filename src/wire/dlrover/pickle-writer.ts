@@ -7,6 +7,11 @@
 import { bytesOf, hasLoneSurrogate } from "./pickle-text.js";
 import { messageModule, PyFloat, PyObject, type PickleValue } from "./pickle-value.js";
 
+/** A short text as it is written: names of modules, classes and fields are the same again and again. */
+export function encodedName(name: string): Buffer {
+  return Buffer.concat([Buffer.from([0x8c, name.length]), Buffer.from(name, "ascii")]);
+}
+
 /** By class; as many as there are classes. */
 const prefixes = new Map<string, Buffer>();
 
@@ -124,8 +129,7 @@ export class PickleWriter {
   instance(cls: string): void {
     const known = prefixes.get(cls);
     if (known) return this.raw(known);
-    const named = (name: string): Buffer => Buffer.concat([Buffer.from([0x8c, name.length]), Buffer.from(name, "ascii")]);
-    const prefix = Buffer.concat([named(messageModule), named(cls), Buffer.from([0x93, 0x29, 0x81])]);
+    const prefix = Buffer.concat([encodedName(messageModule), encodedName(cls), Buffer.from([0x93, 0x29, 0x81])]);
     prefixes.set(cls, prefix);
     this.raw(prefix);
   }
