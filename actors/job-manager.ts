@@ -19,7 +19,7 @@ import { actOnNode } from "../src/job/dlrover/peer-answers.js";
 import { PeerDesk } from "../src/job/dlrover/peer-desk.js";
 import type { JobEvent } from "../src/job/job-event.js";
 import { applyJobEvent } from "../src/job/job-history.js";
-import { type JobRecord, type NodeRecord, openRecord, sizeInEvents, trainers } from "../src/job/job-record.js";
+import { isFinished, type JobRecord, type NodeRecord, openRecord, sizeInEvents, trainers } from "../src/job/job-record.js";
 import { agentGraceMs, beginJob, meetDeadline, noteIfGone, pauseJob, resumeJob, stopJob } from "../src/job/job-rules.js";
 import type { Ledger } from "../src/job/ledger.js";
 import { NewestStep } from "../src/job/newest-step.js";
@@ -329,18 +329,19 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
       return;
     }
     case "agent-ended":
-      if (event.isRestarted) restartAgent(event.node, event.plan, event.because, ctx);
+      if (event.isRestarted) restartAgent(event.node, event.plan, `the agent of ${event.node} ended: ${event.because}`, ctx);
       if (job.spec?.agents.kind === "dlrover") ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: null, because: event.because });
       return;
+    case "agent-called-back":
+      volatile.gauges.hear(event.node, ctx.now()); // Nobody has counted its silence so far.
+      return restartAgent(event.node, event.plan, `the agent of ${event.node} is called back: ${event.because}`, ctx);
     case "node-ended":
       volatile.gauges.forget(event.node);
       volatile.haveNodesChanged = true;
       return announceEnd(event, ctx);
-    case "node-joined": {
+    case "node-joined":
       if (job.groups.get(event.group)?.kind === "first") return; // Nobody has had ranks yet, nor shards.
-      const because = `round ${event.round} begins`;
-      return ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: null, because });
-    }
+      return ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: null, because: `round ${event.round} begins` });
     case "rank-succeeded":
       return ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: `${event.node}/${event.rank}`, because: "the rank ended" });
     case "round-opened":
@@ -379,8 +380,8 @@ function killNode(node: string, because: string, ctx: Context): void {
   ctx.tell(scheduler, { type: "apply-plan", plan });
 }
 
-function restartAgent(node: string, id: string, because: string, ctx: Context): void {
-  ctx.tell(scheduler, { type: "apply-plan", plan: { id, reason: `the agent of ${node} ended: ${because}`, create: [], remove: [], restart: [node] } });
+function restartAgent(node: string, id: string, reason: string, ctx: Context): void {
+  ctx.tell(scheduler, { type: "apply-plan", plan: { id, reason, create: [], remove: [], restart: [node] } });
 }
 
 /** Where the trainers are, for the stage of the job; and who they are, for those who watch them. */
@@ -458,7 +459,7 @@ function reconcile(state: JobManagerState, ledger: Ledger, placements: readonly 
     if (!node) continue;
     if (placed === "running" && pid !== null && host !== null && !node.hasAgent) nodeRules.noteLaunched(ledger, node, { host, address: host, pid });
     else if (placed === "ended" && node.hasAgent) nodeRules.noteAgentEnded(ledger, node, "it ended while the master was away", false);
-    else if (placed === "ended" && isLive(node.state)) restartAgent(id, ctx.newId("restart"), "it is still away", ctx);
+    else if (placed === "ended" && isLive(node.state) && !isFinished(state.job, node)) restartAgent(id, ctx.newId("restart"), `the agent of ${id} is still away`, ctx);
   }
   const known = new Set(placements.map(({ node }) => node));
   for (const node of state.job.stop ? state.job.nodes.values() : []) {

@@ -14,6 +14,7 @@ const texts: Readonly<Record<string, (event: Fields) => string | null>> = {
   "round-sealed": ({ round, worldSize, because }) => `round ${text(round)}: a world of ${text(worldSize)} (${text(because)})`,
   "agent-ended": ({ node, because, isRestarted }) =>
     isRestarted === true ? `the agent of ${text(node)} ended (${text(because)}); another takes over its ranks` : null, // Else its node has ended, or the job.
+  "agent-called-back": ({ node, because }) => `the agent of ${text(node)} had ended well and is started again: ${text(because)}`,
   "node-ended": ({ node, state, because }) => `${text(node)} ${text(state)}: ${text(because)}`,
   "node-unplaceable": ({ node, because }) => `${text(node)} finds no host: ${text(because)}`,
   "finding-noted": ({ finding }) => `diagnosis: ${text((finding as { summary: string }).summary)}`,

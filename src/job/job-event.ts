@@ -24,6 +24,8 @@ export type JobEvent =
   | Fact<"agent-registered", At & { agentId: string; agentPid: number; facts: HostFacts; atMs: number }>
   | Fact<"node-found-fit", At & { because: string; atMs: number }>
   | Fact<"agent-ended", At & { because: string; isRestarted: boolean; plan: string; atMs: number }>
+  /** Its agent (DLRover's) had ended well, and is started again: a world that starts again cannot be made without the node. */
+  | Fact<"agent-called-back", At & { plan: string; because: string; atMs: number }>
   /** The agent and every rank of a node died together and it was taken up again in place. */
   | Fact<"node-emptied", At & { because: string; isCharged: boolean }>
   | Fact<"node-ended", At & { state: "failed" | "lost" | "stopped"; because: string; isUnfit: boolean; replacement: Replacement | null; atMs: number }>

@@ -149,6 +149,10 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
       if (event.isRestarted) job.plans += 1;
       if (job.mode === "stopping") move(node, "removed");
       return;
+    case "agent-called-back":
+      job.plans += 1;
+      if (group) takePartAgain(group, node);
+      return touch(job, node, touched);
     case "node-emptied":
       if (event.isCharged) job.budget.relaunches += 1;
       return;

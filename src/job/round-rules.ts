@@ -6,9 +6,11 @@
  * - O3  A world that runs is taken down for growth only when it will be larger, and not before those on their way have had a last call.
  * - O4  Two worlds never train at once: a round is not sealed while the last world may still run, that is before a node of it has joined (its
  *       ranks are gone then), a rank of it has ended, or all of its nodes have; at most for the join timeout.
+ * - O5  Agents of DLRover's end with their ranks. Where a world has to start again and the others make none, those that had ended well are started
+ *       again, if Drover starts them: a node that is lost after the others have ended does not lose the job.
  */
 
-import type { GroupRecord, JobRecord, NodeRecord, RoundKind } from "./job-record.js";
+import { type GroupRecord, isFinished, type JobRecord, type NodeRecord, type RoundKind } from "./job-record.js";
 import { type Ledger, endJob, isActive } from "./ledger.js";
 import type { Role } from "./job-spec.js";
 import { isFit, isLive } from "./node-state.js";
@@ -28,7 +30,21 @@ export function openRound(ledger: Ledger, group: GroupRecord, kind: RoundKind, b
   for (const node of [...job.nodes.values()]) {
     if (node.group === group.id && node.wish && isFit(node.state)) joinRound(ledger, node, { round, ...node.wish });
   }
+  callBack(ledger, group);
   settleRound(ledger, group);
+}
+
+/** O5. */
+function callBack(ledger: Ledger, group: GroupRecord): void {
+  const { job, nowMs } = ledger;
+  if (job.spec?.agents.isExternal !== false) return;
+  const nodes = [...job.nodes.values()].filter((node) => node.group === group.id && (isLive(node.state) || node.replacement !== null));
+  const [finished, others] = [nodes.filter((node) => isFinished(job, node)), nodes.filter((node) => !isFinished(job, node))];
+  if (finished.length === 0 || worldOf(limitsOf(job, group), countRoles(job, others.map(({ id }) => id))) !== null) return;
+  for (const { id, host } of finished) {
+    const because = `round ${group.round} begins, and the others are too few for it`;
+    ledger.emit({ type: "agent-called-back", node: id, host, plan: `restart-${job.plans + 1}`, because, atMs: nowMs });
+  }
 }
 
 export type JoinRequest = Readonly<{ round: number; nproc: number; storeHost: string; storePort: number }>;

@@ -1,7 +1,7 @@
 /** `drover run --agent dlrover`: dlrover-run as the agent of each node, started, watched and ended by the Scheduler. */
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { fixtures, killMaster, ranksOf, wires } from "./dlrover-agent.js";
@@ -69,6 +69,20 @@ describe("drover run --agent dlrover", function () {
     const ended = await finished;
     expect(ended.code, textOf(ended).slice(-3_000)).to.equal(0);
     expect((await home.status("j")).relaunches).to.equal(1);
+    await isClean();
+  });
+
+  it("trains again, and to the end, when a node is lost after the ranks of the other have ended well", async () => {
+    const { finished } = run(["--nnodes", "2", "--nproc-per-node", "1"], "train.py", { STEPS: "10", LAST_RANK: "1" });
+    await untilStep(9);
+    await waitFor("the first rank to end", () => (existsSync(join(home.out, "done-0")) ? true : undefined));
+    const { life } = steps(0).at(-1) as Step;
+    process.kill((await home.status("j")).nodes[1]?.agentPid ?? 0, "SIGKILL");
+    await untilStep(9, (line) => line.life !== life && line.world === 2);
+    writeFileSync(join(home.out, "go"), "");
+    const ended = await finished;
+    expect(ended.code, textOf(ended).slice(-3_000)).to.equal(0);
+    expect((await home.status("j")).ranks.map(({ node, state }) => `${node} ${state}`)).to.deep.equal(["worker-0 succeeded", "worker-1 succeeded"]);
     await isClean();
   });
 

@@ -283,4 +283,85 @@ describe("DLRover's agents", () => {
     if (node) agents.notePeerEnded(desk.ledger, node, "killed by SIGKILL");
     expect(desk.job.end?.code).to.equal("TOO_FEW_NODES");
   });
+
+  describe("that Drover has started", () => {
+    const started = (nodes: number, told: Partial<typeof params> = {}): Desk => {
+      const desk = new Desk({ min: nodes, max: nodes, ...told }, false);
+      for (let id = 0; id < nodes; id += 1) {
+        const node = `worker-${id}`;
+        desk.ledger.emit({ type: "node-planned", node, role: "worker", nodeRank: id, resources: { cpu: 0, memoryBytes: 0, gpu: 0, custom: {} }, because: "asked", atMs: 0 });
+        launch(desk, id);
+      }
+      desk.start(...Array.from({ length: nodes }, (_, id) => id));
+      for (let id = 0; id < nodes; id += 1) desk.world(id);
+      return desk;
+    };
+    const launch = (desk: Desk, id: number): void => desk.ledger.emit({ type: "node-launched", node: `worker-${id}`, host: "h", address: `10.0.0.${id}`, pid: 7 });
+    const calledBack = (desk: Desk): string[] => desk.events.flatMap((event) => (event.type === "agent-called-back" ? [event.node] : []));
+    const end = (desk: Desk, id: number): void => {
+      const node = desk.job.nodes.get(`worker-${id}`);
+      if (node) agents.notePeerEnded(desk.ledger, node, "killed by SIGKILL");
+    };
+
+    it("and have ended well are called back where the others make no world without them", () => {
+      const desk = started(3);
+      for (const id of [0, 1]) {
+        desk.event(id, "SUCCEEDED_EXITED");
+        end(desk, id);
+      }
+      expect(calledBack(desk)).to.deep.equal([]);
+      end(desk, 2); // Between the end of its ranks and its word of it.
+      expect(calledBack(desk)).to.deep.equal(["worker-0", "worker-1"]);
+      for (const id of [2, 1, 0]) {
+        expect(desk.world(id)).to.equal(null);
+        launch(desk, id);
+        desk.start(id);
+      }
+      expect(desk.world(1)).to.deep.equal([[0, 2], [1, 2], [2, 2]]);
+      for (const id of [0, 1, 2]) {
+        desk.world(id);
+        desk.event(id, "SUCCEEDED_EXITED");
+        end(desk, id);
+      }
+      expect([desk.job.end?.code, desk.job.budget.relaunches]).to.deep.equal(["ALL_SUCCEEDED", 1]);
+    });
+
+    it("are called back as well where a rank fails after the others have ended", () => {
+      const desk = started(2);
+      desk.event(0, "SUCCEEDED_EXITED");
+      end(desk, 0);
+      const errorText = JSON.stringify({ 2: { local_rank: 0, exitcode: 1, message: "ValueError: no", datetime: "now" } });
+      requests.noteNodeFailure(desk.ledger, worker(1), { errorText, restartCount: 1, level: "process_error" });
+      desk.join(1);
+      expect([calledBack(desk), desk.job.end]).to.deep.equal([["worker-0"], null]);
+    });
+
+    it("are left in peace where the others go on without them", () => {
+      const desk = started(2, { min: 1 });
+      desk.event(0, "SUCCEEDED_EXITED");
+      end(desk, 0);
+      end(desk, 1);
+      launch(desk, 1);
+      desk.start(1);
+      expect([calledBack(desk), desk.world(1)]).to.deep.equal([[], [[1, 2]]]);
+    });
+
+    it("do not end the job when one gives up while another is being started again", () => {
+      const desk = started(2, { min: 1 });
+      end(desk, 0);
+      desk.event(1, "FAILED_EXITED");
+      expect(desk.job.end).to.equal(null);
+      launch(desk, 0);
+      desk.start(0);
+      expect(desk.world(0)).to.deep.equal([[0, 2]]);
+    });
+
+    it("end the job with the failure of the one that gives up where it was needed", () => {
+      const desk = started(2);
+      const errorText = JSON.stringify({ 2: { local_rank: 0, exitcode: 1, message: "ValueError: no", datetime: "now" } });
+      requests.noteNodeFailure(desk.ledger, worker(1), { errorText, restartCount: 1, level: "process_error" });
+      desk.event(1, "FAILED_EXITED");
+      expect(desk.job.end?.code).to.equal("RANK_FAILED");
+    });
+  });
 });

@@ -230,7 +230,7 @@ export function noteAgentFailed(ledger: Ledger, node: NodeRecord, because: strin
   const text = cause ? `${because}; rank ${cause.rank}: ${cause.message.trim().split("\n").at(-1) ?? ""}` : because;
   noteAgentGone(ledger, node, because);
   const isReplaced = node.isToBeReplaced && canRelaunch(ledger.job.budget);
-  if (!isReplaced && isTooFew(ledger)) {
+  if (!isReplaced && areTooFew(ledger, node)) {
     const code = cause ? "RANK_FAILED" : "TOO_FEW_NODES";
     endJob(ledger, { code, message: `${node.id}: ${text}`, ...(cause ? { failure: cause } : {}) });
   }
@@ -251,13 +251,14 @@ export function notePeerEnded(ledger: Ledger, node: NodeRecord, because: string)
   else if (group) settleRound(ledger, group);
 }
 
-/** Fewer nodes are left than a world takes, and nobody is to come. */
-function isTooFew({ job }: Ledger): boolean {
+/** Without this one fewer nodes are left than a world takes, and nobody is to come. */
+function areTooFew({ job }: Ledger, gone: NodeRecord): boolean {
   const min = job.spec?.roles.find(({ role }) => role === "worker")?.nodes.min ?? 1;
+  const areStarted = job.spec?.agents.isExternal === false;
   let left = 0;
   for (const node of job.nodes.values()) {
-    if (groupOf(node.role, node.id) !== trainers) continue;
-    if (node.replacement || (isLive(node.state) && (node.hasAgent || node.state === "succeeded"))) left += 1;
+    if (node === gone || groupOf(node.role, node.id) !== trainers) continue;
+    if (node.replacement || (isLive(node.state) && (node.hasAgent || areStarted || node.state === "succeeded"))) left += 1;
   }
   return left < min;
 }
