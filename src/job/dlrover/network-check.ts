@@ -60,7 +60,7 @@ export function leaveCheck(ledger: DlroverLedger, peer: string, because: string)
 /** N1. Null while the check has not begun. */
 export function worldOfCheck(ledger: DlroverLedger, rank: number, limits: CheckLimits): CheckWorld | null {
   const { check } = ledger.record;
-  if (check.waiting.has(rank)) beginCheck(ledger, limits);
+  if (check.waiting.has(rank)) beginIfDue(ledger, limits);
   if (check.waiting.has(rank) || !check.members.has(rank)) return null;
   if (!check.taken.has(rank)) ledger.emit({ type: "network-check-taken", rank });
   const at = check.groups.findIndex((group) => group.includes(rank));
@@ -86,11 +86,12 @@ function usable(count: number, { min, max, unit }: CheckLimits): number {
   return most >= min ? most - (most % unit) : 0;
 }
 
-function beginCheck(ledger: DlroverLedger, limits: CheckLimits): void {
+/** N1. */
+export function beginIfDue(ledger: DlroverLedger, limits: CheckLimits): void {
   const { check } = ledger.record;
   const count = usable(check.waiting.size, limits);
   if (count === 0) return;
-  const isFull = check.waiting.size >= limits.max || (limits.awaited.size === 0 && !limits.isOpen);
+  const isFull = check.waiting.size >= limits.max || (!limits.isOpen && limits.awaited.size === 0);
   if (!isFull && ledger.nowMs < (checkDueAtMs(ledger.record, limits) ?? Infinity)) return;
   const ranks = [...check.waiting.keys()].sort((a, b) => a - b).slice(0, count);
   const round = check.round + 1;

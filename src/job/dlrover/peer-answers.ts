@@ -20,6 +20,8 @@ export type Outcome = Readonly<{ answer: AnyDlroverAnswer }> | Readonly<{ subjec
 type Of<Type extends DlroverRequest["type"]> = Extract<DlroverRequest, { type: Type }>;
 
 const checkSubject = "network check";
+/** Nobody waits for this: it is looked at once for all that wait for the check (`settleWhatIsDue`). */
+const checkMayBegin = "network check may begin";
 
 export function worldSubject(node: string): string {
   return `world ${node}`;
@@ -36,14 +38,22 @@ export function subjectsOf(event: JobEvent): string[] {
       return event.pairs.map(([key]) => keySubject(key));
     case "network-check-joined":
     case "network-check-left":
-    case "network-check-grouped":
     case "rendezvous-set":
     case "node-ended":
     case "agent-ended":
+      return [checkMayBegin];
+    case "network-check-grouped":
+    case "job-over":
+    case "nodes-stopping":
       return [checkSubject];
     default:
       return [];
   }
+}
+
+/** What these subjects call for beside the answers to those who wait for them. */
+export function settleWhatIsDue(ledger: Ledger, subjects: ReadonlySet<string>): void {
+  if (subjects.has(checkMayBegin)) shared.considerCheck(ledger);
 }
 
 export function answerPeer(ledger: Ledger, sender: Sender, request: DlroverRequest): Outcome {

@@ -7,7 +7,7 @@ import type { JobEvent } from "../job-event.js";
 import type { Ledger } from "../ledger.js";
 import type { AnyDlroverAnswer, DlroverRequest, Sender } from "./dlrover-request.js";
 import { HeldRequests } from "./held-requests.js";
-import { answerLate, answerPeer, subjectsOf, worldSubject } from "./peer-answers.js";
+import { answerLate, answerPeer, settleWhatIsDue, subjectsOf, worldSubject } from "./peer-answers.js";
 
 /** How the desk answers: what it needs of an actor's context. */
 export type Replies<Handle> = Readonly<{
@@ -39,6 +39,7 @@ export class PeerDesk<Handle> {
   answerHeld(ledger: Ledger, touched: ReadonlySet<string>, replies: Replies<Handle>): void {
     for (const node of touched) this.#wakes.add(worldSubject(node));
     if (this.#wakes.size === 0) return;
+    settleWhatIsDue(ledger, this.#wakes); // What follows from it is noted in time.
     const due = [...this.#wakes].flatMap((subject) => this.#held.waitingFor(subject));
     this.#wakes.clear();
     for (const held of due) {

@@ -19,15 +19,26 @@ export function nodeUnit({ job }: Ledger): number {
   return job.spec?.roles.find(({ role }) => role === "worker")?.nodes.unit ?? 1;
 }
 
-/** The limits of a world are those of a check. */
+/** The limits of a world are those of a check. Who is awaited is looked for when it is asked: while too few have joined, nobody asks. */
 export function checkLimits({ job }: Ledger): check.CheckLimits {
   const { min, max, unit } = job.spec?.roles.find(({ role }) => role === "worker")?.nodes ?? { min: 1, max: 1, unit: 1 };
   const { waiting, round } = job.dlrover.check;
-  const waits = new Set([...waiting.values()].map(({ peer }) => peer));
-  const isAwaited = ({ id, state, hasAgent }: NodeRecord): boolean => isLive(state) && hasAgent && !waits.has(id);
-  const isOpen = round === 0 && job.spec?.agents.isExternal === true;
-  const awaited = new Set([...job.nodes.values()].filter(isAwaited).map(({ id }) => id));
-  return { min, max, unit, lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0, awaited, isOpen };
+  let known: ReadonlySet<string> | null = null;
+  const find = (): ReadonlySet<string> => {
+    const waits = new Set([...waiting.values()].map(({ peer }) => peer));
+    const isAwaited = ({ id, state, hasAgent }: NodeRecord): boolean => isLive(state) && hasAgent && !waits.has(id);
+    return new Set([...job.nodes.values()].filter(isAwaited).map(({ id }) => id));
+  };
+  return {
+    min,
+    max,
+    unit,
+    lastCallMs: job.spec?.rendezvous.lastCallMs ?? 0,
+    isOpen: round === 0 && job.spec?.agents.isExternal === true,
+    get awaited() {
+      return (known ??= find());
+    },
+  };
 }
 
 export function answerKeys(ledger: Ledger, sender: Sender, request: Of<"add-key" | "get-keys" | "set-keys">): AnyDlroverAnswer {
@@ -91,6 +102,11 @@ export function answerCluster(ledger: Ledger, sender: Sender, request: OfCluster
 export function answerCheck(ledger: Ledger, request: Of<"get-network-faults" | "get-stragglers">): AnyDlroverAnswer {
   const shared = sharedOf(ledger);
   return request.type === "get-stragglers" ? check.networkStragglers(shared) : check.networkFaults(shared);
+}
+
+/** Begins the check if it is time to, which is the same for all that wait for it. */
+export function considerCheck(ledger: Ledger): void {
+  if (!isOver(ledger)) check.beginIfDue(sharedOf(ledger), checkLimits(ledger));
 }
 
 /** Null while the check of this rank has not begun. */
