@@ -11,18 +11,23 @@ import { finalOf, stateOf } from "./jobs.js";
 
 /** No master and no watchdog for this long: nobody will bring the job back. */
 const goneAfterMs = 5_000;
-const lookEveryMs = 50;
+const askEveryMs = 50;
+/** To look means to read a few files. */
+const lookEveryMs = 500;
 
 export class LifeWatch {
   readonly #dir: string;
+  #lookedAtMs = -Infinity;
   #goneSinceMs: number | null = null;
 
   constructor(dir: string) {
     this.#dir = dir;
   }
 
-  /** Looks once. @throws BoundaryError JOB_DOWN when neither has been there for a while, and the job has not ended */
+  /** Looks, now and then. @throws BoundaryError JOB_DOWN when neither has been there for a while, and the job has not ended */
   mustLive(): void {
+    if (performance.now() - this.#lookedAtMs < lookEveryMs) return;
+    this.#lookedAtMs = performance.now();
     if (stateOf(this.#dir) === "live") {
       this.#goneSinceMs = null;
       return;
@@ -51,7 +56,7 @@ export async function untilServed(dir: string): Promise<JobStatus | null> {
     });
     if (status) return status;
     life.mustLive();
-    await delay(lookEveryMs);
+    await delay(askEveryMs);
   }
   return null;
 }

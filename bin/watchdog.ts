@@ -16,6 +16,8 @@ import { livingWatchdog, spawnMaster } from "../src/launch/watchdog.js";
 const deathsMax = 10;
 const deathsWithinMs = 60_000;
 const lookEveryMs = 50;
+/** While a connection to the master stands, which ends with it. */
+const lookAnywayMs = 500;
 /** From the end of its connections to the end of a process. */
 const goneWithinMs = 2;
 
@@ -41,7 +43,7 @@ async function adopted(jobDir: string, master: ProcessIdentity): Promise<End> {
   let line: Promise<void> | null = null;
   while (isAlive(master)) {
     line ??= hangUp(addressOf(jobDir)).finally(() => (line = null));
-    await Promise.race([line, delay(lookEveryMs)]);
+    await Promise.race([line, delay(lookAnywayMs)]);
   }
   return { pid: master.pid, code: null, how: "it is gone" };
 }

@@ -135,6 +135,8 @@ describe("kill -9", function () {
       expect(restartsThen, `${life}: it connected before the next served`).to.equal(restarts);
       status = await home.until("j", "another master", (s) => s.master.restarts > restarts);
       expect(status.master.address).to.equal(address);
+      // It answers a moment before it has written down that it serves.
+      await waitFor("its record", () => (home.record("j", "master").restarts === status.master.restarts ? true : undefined));
     }
     kill(status.nodes[0]?.agentPid);
     await home.until("j", "another agent", ({ nodes }) => nodes[0]?.agentPid !== null && nodes[0]?.agentPid !== status.nodes[0]?.agentPid);
