@@ -76,7 +76,13 @@ export function settleRound(ledger: Ledger, group: GroupRecord): void {
   if (group.phase !== "open" || !isActive(ledger)) return;
   const decision = sealDecision(ledger, group);
   if (decision.kind === "seal") sealRound(ledger, group, decision.because);
-  else if (decision.kind === "too-few") endJob(ledger, { code: "TOO_FEW_NODES", message: decision.because });
+  else if (decision.kind === "too-few") endJob(ledger, { code: "TOO_FEW_NODES", message: decision.because + whoHadEnded(ledger.job, group) });
+}
+
+/** Those that somebody else would have to start again (O5), for a person. */
+function whoHadEnded(job: JobRecord, group: GroupRecord): string {
+  const ended = [...job.nodes.values()].filter((node) => node.group === group.id && isFinished(job, node)).map(({ id }) => id);
+  return ended.length === 0 ? "" : `; the agents of ${named(ended)} had ended well, and nobody started them again`;
 }
 
 function sealDecision({ job, nowMs, upSinceMs }: Ledger, group: GroupRecord): SealDecision {
@@ -143,8 +149,11 @@ export function considerScaling(ledger: Ledger, group: GroupRecord): void {
   if (group.pending.size > 0 && ledger.nowMs < dueAtMs) return;
   const nodes = worldOf(limitsOf(ledger.job, group), countRoles(ledger.job, [...group.members.keys(), ...group.standby]));
   if (nodes === null || nodes <= group.members.size) return;
-  const came = [...group.standby].slice(0, 3).join(", ") + (group.standby.size > 3 ? ` and ${group.standby.size - 3} more` : "");
-  openRound(ledger, group, "scaling", `${came} can take part: from ${group.members.size} to ${nodes} nodes`);
+  openRound(ledger, group, "scaling", `${named([...group.standby])} can take part: from ${group.members.size} to ${nodes} nodes`);
+}
+
+function named(nodes: readonly string[]): string {
+  return nodes.slice(0, 3).join(", ") + (nodes.length > 3 ? ` and ${nodes.length - 3} more` : "");
 }
 
 function standbyDueAtMs({ job, upSinceMs }: Ledger, group: GroupRecord): number {

@@ -284,6 +284,17 @@ describe("DLRover's agents", () => {
     expect(desk.job.end?.code).to.equal("TOO_FEW_NODES");
   });
 
+  it("that somebody else starts are waited for when others are lost after they have ended well, and named when the job ends without them", () => {
+    const desk = new Desk({ min: 2, max: 2 });
+    desk.start(0, 1);
+    for (const id of [0, 1]) desk.world(id);
+    desk.event(0, "SUCCEEDED_EXITED");
+    desk.start(1);
+    expect([desk.world(1), desk.job.end]).to.deep.equal([null, null]);
+    desk.wait();
+    expect(desk.job.end?.message).to.equal("1 of at least 2 workers joined after 600 s; the agents of worker-0 had ended well, and nobody started them again");
+  });
+
   describe("that Drover has started", () => {
     const started = (nodes: number, told: Partial<typeof params> = {}): Desk => {
       const desk = new Desk({ min: nodes, max: nodes, ...told }, false);
