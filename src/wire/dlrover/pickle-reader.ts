@@ -26,8 +26,7 @@ export type PickleLimits = Readonly<{
 
 const defaults: PickleLimits = { bytesMax: 256 * 1024 * 1024, depthMax: 32, valuesMax: 1_000_000, intBytesMax: 64 };
 
-/** What only the machine knows: the beginning of a batch, and a class. */
-const mark = Symbol("mark");
+/** What only the machine knows. */
 class ClassName {
   readonly name: string;
 
@@ -35,7 +34,7 @@ class ClassName {
     this.name = name;
   }
 }
-type Item = PickleValue | ClassName | typeof mark;
+type Item = PickleValue | ClassName;
 type Dict = Map<string | number | bigint, PickleValue>;
 
 /** `classes`: names of the message classes that may occur. Throws `PickleError`. */
@@ -51,6 +50,7 @@ class PickleMachine {
   readonly #stack: Item[] = [];
   /** How deep the value at the same place of the stack is. */
   readonly #depths: number[] = [];
+  /** Where the batches that are open begin: nothing below the newest is touched before it is closed. */
   readonly #marks: number[] = [];
   readonly #memo: Item[] = [];
   #at = 0;
@@ -84,8 +84,8 @@ class PickleMachine {
       case 0x95: // FRAME
         return void this.#length8("a frame");
       case 0x28:
-        this.#marks.push(this.#stack.length);
-        return this.#push(mark);
+        this.#count();
+        return void this.#marks.push(this.#stack.length);
       case 0x4e:
         return this.#push(null);
       case 0x88:
@@ -230,46 +230,50 @@ class PickleMachine {
     return Number.isSafeInteger(number) ? number : int;
   }
 
-  #push(item: Item, depth = 0): void {
+  #count(): void {
     if (++this.#values > this.#limits.valuesMax) throw this.#error("more values", `at most ${this.#limits.valuesMax}`);
+  }
+
+  #push(item: Item, depth = 0): void {
+    this.#count();
     this.#stack.push(item);
     this.#depths.push(depth);
   }
 
+  get #floor(): number {
+    return this.#marks.at(-1) ?? 0;
+  }
+
   #top(): Item {
-    const item = this.#stack.at(-1);
-    if (item === undefined) throw this.#error("nothing on the stack", "a value");
+    const item = this.#stack.length > this.#floor ? this.#stack.at(-1) : undefined;
+    if (item === undefined) throw this.#error(this.#stack.length > 0 ? "a mark" : "nothing on the stack", "a value");
     return item;
   }
 
   #pop(): Item {
     const item = this.#top();
-    if (item === mark) throw this.#error("a mark", "a value");
     this.#stack.pop();
     this.#depths.pop();
     return item;
   }
 
-  /** Takes the newest mark away; where its batch begins. */
+  /** Closes the newest batch; where it begins. */
   #unmark(): number {
     const at = this.#marks.pop();
     if (at === undefined) throw this.#error("a batch without a mark", "a mark before it");
-    this.#stack.splice(at, 1);
-    this.#depths.splice(at, 1);
     return at;
   }
 
   /** Takes the values at `from` and above off the stack, for the container below them, which becomes as deep as the deepest of them, and one. */
   #batch(from: number): PickleValue[] {
-    const floor = this.#marks.at(-1) ?? -1;
-    if (from - 1 <= floor) throw this.#error("values without a container", "a list, a dict or an instance below them");
+    if (from - 1 < this.#floor) throw this.#error("values without a container", "a list, a dict or an instance below them");
     let depth = this.#depths[from - 1] ?? 0;
     for (let at = from; at < this.#depths.length; at++) depth = Math.max(depth, (this.#depths[at] ?? 0) + 1);
     if (depth > this.#limits.depthMax) throw this.#error(`values ${depth} deep`, `at most ${this.#limits.depthMax}`);
     this.#depths[from - 1] = depth;
     this.#depths.length = from;
     const items = this.#stack.splice(from);
-    for (const item of items) if (item === mark || item instanceof ClassName) throw this.#error("a class or a mark within a value", "values");
+    for (const item of items) if (item instanceof ClassName) throw this.#error("a class within a value", "values");
     return items as PickleValue[];
   }
 
@@ -296,7 +300,7 @@ class PickleMachine {
   }
 
   #tuple(from: number): void {
-    if (from <= (this.#marks.at(-1) ?? -1)) throw this.#error("a tuple of more than there is", "values above the mark");
+    if (from < this.#floor) throw this.#error("a tuple of more than there is", "values above the mark");
     this.#stack.splice(from, 0, []);
     this.#depths.splice(from, 0, 1);
     this.#append(from + 1);
@@ -330,14 +334,14 @@ class PickleMachine {
 
   #get(index: number): void {
     const item = this.#memo[index];
-    const isPlain = item !== undefined && item !== mark && (item instanceof ClassName || !isContainer(item));
+    const isPlain = item !== undefined && (item instanceof ClassName || !isContainer(item));
     if (!isPlain) throw this.#error(`memo ${index}`, "a text, bytes, a number or a class that was remembered");
     this.#push(item);
   }
 
   #stop(): PickleValue {
     const value = this.#pop();
-    if (value === mark || value instanceof ClassName || this.#stack.length > 0) throw this.#error("an end with more than one value", "one value");
+    if (value instanceof ClassName || this.#stack.length > 0 || this.#marks.length > 0) throw this.#error("an end with more than one value", "one value");
     return value;
   }
 }
