@@ -27,6 +27,7 @@ async function capacity(kind: MasterKind, transport: Transport, pickles: readonl
   const master = await Master.start(kind, transport, 64);
   try {
     await underLoad(master, transport, { warmUpMs: 0, measureMs: 0, work: { type: "join", nodes: 64 } });
+    await holds(master, transport, first, pickles); // Warms up.
     let held = 0;
     let over = first;
     while (over <= most && (await holds(master, transport, over, pickles))) [held, over] = [over, over * 2];
