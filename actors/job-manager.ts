@@ -329,12 +329,12 @@ function announce(state: JobManagerState, event: JobEvent, ctx: Context): void {
       return;
     }
     case "agent-ended":
-      if (event.isRestarted) restartAgent(event.node, event.plan, `the agent of ${event.node} ended: ${event.because}`, ctx);
+      if (event.isRestarted) restartAgent(event.node, event.plan, `ended: ${event.because}`, ctx);
       if (job.spec?.agents.kind === "dlrover") ctx.tell(taskManager, { type: "return-shards", node: event.node, worker: null, because: event.because });
       return;
     case "agent-called-back":
       volatile.gauges.hear(event.node, ctx.now()); // Nobody has counted its silence so far.
-      return restartAgent(event.node, event.plan, `the agent of ${event.node} is called back: ${event.because}`, ctx);
+      return restartAgent(event.node, event.plan, `is called back: ${event.because}`, ctx);
     case "node-ended":
       volatile.gauges.forget(event.node);
       volatile.haveNodesChanged = true;
@@ -380,8 +380,8 @@ function killNode(node: string, because: string, ctx: Context): void {
   ctx.tell(scheduler, { type: "apply-plan", plan });
 }
 
-function restartAgent(node: string, id: string, reason: string, ctx: Context): void {
-  ctx.tell(scheduler, { type: "apply-plan", plan: { id, reason, create: [], remove: [], restart: [node] } });
+function restartAgent(node: string, id: string, why: string, ctx: Context): void {
+  ctx.tell(scheduler, { type: "apply-plan", plan: { id, reason: `the agent of ${node} ${why}`, create: [], remove: [], restart: [node] } });
 }
 
 /** Where the trainers are, for the stage of the job; and who they are, for those who watch them. */
@@ -459,7 +459,7 @@ function reconcile(state: JobManagerState, ledger: Ledger, placements: readonly 
     if (!node) continue;
     if (placed === "running" && pid !== null && host !== null && !node.hasAgent) nodeRules.noteLaunched(ledger, node, { host, address: host, pid });
     else if (placed === "ended" && node.hasAgent) nodeRules.noteAgentEnded(ledger, node, "it ended while the master was away", false);
-    else if (placed === "ended" && isLive(node.state) && !isFinished(state.job, node)) restartAgent(id, ctx.newId("restart"), `the agent of ${id} is still away`, ctx);
+    else if (placed === "ended" && isLive(node.state) && !isFinished(state.job, node)) restartAgent(id, ctx.newId("restart"), "is still away", ctx);
   }
   const known = new Set(placements.map(({ node }) => node));
   for (const node of state.job.stop ? state.job.nodes.values() : []) {

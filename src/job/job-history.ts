@@ -169,7 +169,7 @@ function applyToNode(job: JobRecord, event: OfNode, touched: Set<string>): void 
       if (group) noteJoined(job, group, node, event);
       return;
     case "ranks-started":
-      return noteRanksStarted(node, event.ranks);
+      return noteRanksStarted(node, event);
     case "world-taken":
       for (const rank of node.ranks) rank.state = "running";
       return;

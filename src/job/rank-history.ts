@@ -1,7 +1,7 @@
 /** What events make of the record of ranks. See job-history.ts. */
 
 import { causeOfFailures } from "./failure-verdict.js";
-import type { JobEvent, RankStart } from "./job-event.js";
+import type { JobEvent } from "./job-event.js";
 import { failuresMax, type GroupRecord, type JobRecord, type NodeRecord, type RankRecord } from "./job-record.js";
 import { move } from "./node-history.js";
 
@@ -19,8 +19,8 @@ export function setRanks(job: JobRecord, group: GroupRecord): void {
   }
 }
 
-export function noteRanksStarted(node: NodeRecord, starts: readonly RankStart[]): void {
-  for (const { localRank, pid, state } of starts) {
+export function noteRanksStarted(node: NodeRecord, event: Of<"ranks-started">): void {
+  for (const { localRank, pid, state } of event.ranks) {
     const rank = node.ranks[localRank];
     if (rank) Object.assign(rank, { pid, state });
   }

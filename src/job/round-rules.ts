@@ -14,6 +14,7 @@ import { type GroupRecord, isFinished, type JobRecord, type NodeRecord, type Rou
 import { type Ledger, endJob, isActive } from "./ledger.js";
 import type { Role } from "./job-spec.js";
 import { isFit, isLive } from "./node-state.js";
+import { nodesOf } from "./round-history.js";
 import { arrangeWorld, decideSeal, type Joiner, type SealDecision, worldOf } from "./rendezvous.js";
 import { limitsOf } from "./role-limits.js";
 
@@ -38,9 +39,11 @@ export function openRound(ledger: Ledger, group: GroupRecord, kind: RoundKind, b
 function callBack(ledger: Ledger, group: GroupRecord): void {
   const { job, nowMs } = ledger;
   if (job.spec?.agents.isExternal !== false) return;
-  const nodes = [...job.nodes.values()].filter((node) => node.group === group.id && (isLive(node.state) || node.replacement !== null));
-  const [finished, others] = [nodes.filter((node) => isFinished(job, node)), nodes.filter((node) => !isFinished(job, node))];
-  if (finished.length === 0 || worldOf(limitsOf(job, group), countRoles(job, others.map(({ id }) => id))) !== null) return;
+  const finished = finishedOf(job, group);
+  if (finished.length === 0) return;
+  const isLeft = (node: NodeRecord): boolean => (isLive(node.state) && !isFinished(job, node)) || node.replacement !== null;
+  const left = [...job.nodes.values()].filter((node) => node.group === group.id && isLeft(node));
+  if (worldWith(job, group, left.map(({ id }) => id)) !== null) return;
   for (const { id, host } of finished) {
     const because = `round ${group.round} begins, and the others are too few for it`;
     ledger.emit({ type: "agent-called-back", node: id, host, plan: `restart-${job.plans + 1}`, because, atMs: nowMs });
@@ -79,9 +82,13 @@ export function settleRound(ledger: Ledger, group: GroupRecord): void {
   else if (decision.kind === "too-few") endJob(ledger, { code: "TOO_FEW_NODES", message: decision.because + whoHadEnded(ledger.job, group) });
 }
 
+function finishedOf(job: JobRecord, group: GroupRecord): NodeRecord[] {
+  return [...nodesOf(job, group)].filter((node) => isFinished(job, node));
+}
+
 /** Those that somebody else would have to start again (O5), for a person. */
 function whoHadEnded(job: JobRecord, group: GroupRecord): string {
-  const ended = [...job.nodes.values()].filter((node) => node.group === group.id && isFinished(job, node)).map(({ id }) => id);
+  const ended = finishedOf(job, group).map(({ id }) => id);
   return ended.length === 0 ? "" : `; the agents of ${named(ended)} had ended well, and nobody started them again`;
 }
 
@@ -147,7 +154,7 @@ export function considerScaling(ledger: Ledger, group: GroupRecord): void {
   if (!isActive(ledger) || group.phase !== "sealed" || group.standby.size === 0 || group.verdict) return;
   const dueAtMs = standbyDueAtMs(ledger, group);
   if (group.pending.size > 0 && ledger.nowMs < dueAtMs) return;
-  const nodes = worldOf(limitsOf(ledger.job, group), countRoles(ledger.job, [...group.members.keys(), ...group.standby]));
+  const nodes = worldWith(ledger.job, group, [...group.members.keys(), ...group.standby]);
   if (nodes === null || nodes <= group.members.size) return;
   openRound(ledger, group, "scaling", `${named([...group.standby])} can take part: from ${group.members.size} to ${nodes} nodes`);
 }
@@ -158,6 +165,11 @@ function named(nodes: readonly string[]): string {
 
 function standbyDueAtMs({ job, upSinceMs }: Ledger, group: GroupRecord): number {
   return Math.max(group.standbySinceMs, upSinceMs) + (job.spec?.rendezvous.lastCallMs ?? 0);
+}
+
+/** How many of these nodes make a world of the group; null where they make none. */
+function worldWith(job: JobRecord, group: GroupRecord, nodes: Iterable<string>): number | null {
+  return worldOf(limitsOf(job, group), countRoles(job, nodes));
 }
 
 function countRoles(job: JobRecord, nodes: Iterable<string>): Map<Role, number> {
@@ -172,7 +184,7 @@ function countRoles(job: JobRecord, nodes: Iterable<string>): Map<Role, number> 
 /** Whether the group still makes a world without this node: enough others are fit, with their agents there. */
 export function canGoOnWithout(job: JobRecord, group: GroupRecord, gone: NodeRecord): boolean {
   const others = [...job.nodes.values()].filter((node) => node !== gone && node.group === group.id && node.hasAgent && isFit(node.state));
-  return worldOf(limitsOf(job, group), countRoles(job, others.map((node) => node.id))) !== null;
+  return worldWith(job, group, others.map((node) => node.id)) !== null;
 }
 
 /** When the group has to be looked at again though nobody says anything; null for never. */

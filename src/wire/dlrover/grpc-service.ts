@@ -73,7 +73,7 @@ function serveCall(desk: DlroverDesk, stream: ServerHttp2Stream, headers: Incomi
   if (method && (isWelcome || method === "report")) {
     readMessage(stream)
       .then((bytes) => (isWelcome ? desk.serve(method, readEnvelope(bytes), () => isLeft(stream)) : false))
-      .then((answer) => end(stream, answer instanceof Uint8Array ? dataMessage(answer) : [answer === true ? success : nothing]))
+      .then((answer) => end(stream, answer instanceof Uint8Array ? dataMessage(answer) : answer === true ? success : nothing))
       .catch((error: unknown) => fail(stream, error));
     return;
   }
@@ -109,22 +109,16 @@ function readEnvelope(bytes: Buffer): Envelope {
   return { nodeId, nodeType, data };
 }
 
-function messageOf(fields: Uint8Array, more = 0): Buffer {
+function messageOf(fields: Uint8Array): Buffer {
   const message = Buffer.allocUnsafe(prefixBytes + fields.length);
   message[0] = 0;
-  message.writeUInt32BE(fields.length + more, 1);
+  message.writeUInt32BE(fields.length, 1);
   message.set(fields, prefixBytes);
   return message;
 }
 
-/** More than this is not copied behind what precedes it: a thousand agents are sent the world of a thousand nodes from the same memory. */
-const copiedMax = 4_096;
-
-/** A message that holds data, in one part or two. */
-function dataMessage(data: Uint8Array): Buffer[] {
-  if (data.length === 0) return [nothing];
-  if (data.length <= copiedMax) return [messageOf(Writer.create().uint32(26).bytes(data).finish())];
-  return [messageOf(Writer.create().uint32(26).uint32(data.length).finish(), data.length), Buffer.from(data.buffer, data.byteOffset, data.length)];
+function dataMessage(data: Uint8Array): Buffer {
+  return data.length === 0 ? nothing : messageOf(Writer.create().uint32(26).bytes(data).finish());
 }
 
 /** proto3 leaves out what is empty or false. */
@@ -138,14 +132,11 @@ function isLeft(stream: ServerHttp2Stream): boolean {
   return stream.destroyed || stream.closed;
 }
 
-function end(stream: ServerHttp2Stream, [first, second]: readonly Buffer[]): void {
+function end(stream: ServerHttp2Stream, message: Buffer): void {
   if (isLeft(stream)) return;
   stream.respond(head, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers(ok));
-  if (!second) return void stream.end(first);
-  stream.cork();
-  stream.write(first);
-  stream.end(second);
+  stream.end(message);
 }
 
 /** U2. */
